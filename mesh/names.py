@@ -10,4 +10,5 @@ VERSION = "0.1.0"
 MESH_ZONE = "mesh"                          # orders.shop.mesh
 
 MEMORY_FILE = "memory"                      # in the runtime directory: the shared memory
+LOCK_FILE = "lock"                          # in the runtime directory: record locks, see workers/memory.py
 ABOUT_FILE = "about.json"                   # in the runtime directory: pid, version, entrypoints and admin as bound
