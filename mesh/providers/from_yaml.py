@@ -37,8 +37,13 @@ def read_yaml(text: str, file: str) -> Node | None:
         return _Reader(file).read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        # At the end of the file nobody finds anything: what was begun and not ended is shown instead.
+        if mark and error.context_mark and not text[mark.index:].strip() and mark.line >= text.rstrip().count("\n"):
+            mark = error.context_mark
         said = ", ".join(part for part in (error.problem, error.context) if part) or "this is not YAML"
         where = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        if where[0] > (lines := text.rstrip().count("\n") + 1):
+            where = lines, len(text.rstrip()) - text.rstrip().rfind("\n")
         raise Refused(file, f"this is not YAML: {said}", *where, hint=_syntax_hint(text, said, *where)) from error
     except yaml.YAMLError as error:
         raise Refused(file, f"this is not YAML: {' '.join(str(error).split())}") from error
@@ -49,7 +54,7 @@ def _syntax_hint(text: str, message: str, line: int, column: int) -> str:
     said = lines[line - 1] if 0 < line <= len(lines) else ""
     if "\t" in said[:len(said) - len(said.lstrip())] or said[column - 1:column] == "\t":
         return "a tab: YAML is indented with spaces"
-    if "end of stream" in message or line > len(lines) or (line == len(lines) and not said.strip()):
+    if "end of stream" in message or (line >= len(lines) and not said[column:].strip()):
         return "the file ends in the middle: half-written?"
     if "`" in said and ("|" in said or "&" in said or ": `" in said):
         return "quote a rule: rule: \"Host(`a.example`)\""

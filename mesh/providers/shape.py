@@ -61,12 +61,13 @@ class Reading:
 
     def wanted(self, node: Node, at: str, words: str, hint: str = "") -> Wrong:
         """The error that every kind tells: what was said, what was wanted."""
+        start = f"{at}: " if at else ""
         if isinstance(node, Scalar) and node.value is None:
-            return self.wrong(node, f"{at}: nothing stands here; wanted {words}", "empty",
+            return self.wrong(node, f"{start}nothing stands here; wanted {words}", "empty",
                               hint or "remove the key, or give it a value")
         if isinstance(node, Scalar):
-            return self.wrong(node, f"{at}: {quoted(node)} is not {words}", hint=hint)
-        return self.wrong(node, f"{at}: wanted {words}, not {kind_of(node)}", hint=hint)
+            return self.wrong(node, f"{start}{quoted(node)} is not {words}", hint=hint)
+        return self.wrong(node, f"{start}wanted {words}, not {kind_of(node)}", hint=hint)
 
     @property
     def is_broken(self) -> bool:
@@ -193,9 +194,9 @@ class Field:
 
 
 class Shape(Kind):
-    """A mapping with known keys.  `exactly_one`: its keys are alternatives, one and only one must stand there."""
+    """A mapping with known keys.  `exactly_one`: alternatives, of which one and only one must stand there."""
 
-    def __init__(self, *fields: Field, words: str = "a mapping", exactly_one: bool = False,
+    def __init__(self, *fields: Field, words: str = "a mapping", exactly_one: tuple[str, ...] = (),
                  model: type | None = None) -> None:
         self.fields = {field.name: field for field in fields}
         self.lower = {field.name.lower(): field for field in fields}
@@ -206,8 +207,9 @@ class Shape(Kind):
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         """A dict of what was said and has an effect, by target; WRONG when anything in it is wrong."""
         if not isinstance(node, Mapping):
-            hint = "write {} if you mean it without options" if _is_null(node) else ""
-            return reading.wanted(node, at or "this", self.words, hint)
+            needs = self.exactly_one or any(field.required for field in self.fields.values())
+            hint = "write {} if you mean it without options" if _is_null(node) and not needs else ""
+            return reading.wanted(node, at, self.words, hint)
         before = len(reading.problems)
         values: dict[str, Any] = {}
         said: dict[str, Item] = {}
@@ -254,10 +256,11 @@ class Shape(Kind):
         for field in self.fields.values():
             if field.required and field.name not in said:
                 reading.wrong(node, f"{start}{field.name} is missing; wanted {field.kind.words}", "missing")
-        if self.exactly_one and len(said) > 1:
-            reading.wrong(list(said.values())[1], f"{start}wanted one of them, found {' and '.join(said)}")
-        if self.exactly_one and not node.items:
-            reading.wrong(node, f"{start}wanted one of {_some(self.fields, 40)}; found nothing", "missing")
+        found = [name for name in said if name in self.exactly_one]
+        if len(found) > 1:
+            reading.wrong(said[found[1]], f"{start}wanted one of them, found {' and '.join(found)}")
+        if self.exactly_one and not found and len(said) == len(node.items):     # else an unknown key has been told
+            reading.wrong(node, f"{start}wanted one of {_some(self.exactly_one, 40)}; found none", "missing")
 
     def schema(self) -> dict[str, Any]:
         properties = {}
@@ -271,7 +274,7 @@ class Shape(Kind):
         if required:
             whole["required"] = required
         if self.exactly_one:
-            whole |= {"minProperties": 1, "maxProperties": 1}
+            whole["oneOf"] = [{"required": [name]} for name in self.exactly_one]
         return whole
 
     def default_of(self, field: Field) -> Any:
