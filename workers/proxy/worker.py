@@ -1,0 +1,143 @@
+"""The process around the data path: heartbeat, signals, plans as they arrive, and a last drain.
+
+Owns one gunicorn worker's life.  What a connection or a request is, front.pyx knows.  It refuses to depend on data: a
+plan that cannot be compiled is logged and the one before it serves on; without any plan it waits, alive, and does not
+accept.  gevent without monkey patching: nothing here may block.  Floor 3.
+"""
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import time
+from typing import Any
+
+import gevent
+from gunicorn.workers.base import Worker
+
+from mesh.model import Static, from_json
+from mesh.plan import Plan, compile_plan
+from mesh.shared.series import GAUGE_BEAT_MS, GAUGE_DRAINING, Column
+from workers.memory import SharedMemory
+from workers.proxy.front import Front
+
+TICK_S = 0.1            # heartbeat, time-outs, new plans, signals
+DRAIN_TICK_S = 0.02     # while it leaves: the last client's end is its own
+ABORTED_S = 0.5         # how long aborted connections may take to end
+ORPHAN_GRACE_S = 2.0    # a worker whose master is gone finishes what it can in this time: its successors wait to start
+
+
+class ProxyWorker(Worker):
+    """One process of the data path.  The master sets `number` (of its column) before the fork."""
+
+    number = -1
+
+    def load_wsgi(self) -> None:
+        """There is no WSGI application."""
+
+    def init_signals(self) -> None:
+        """Handlers only leave a word; the tick acts on it, so that no signal interrupts a request."""
+        self.quick = self.reopen = False
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGABRT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        signal.signal(signal.SIGINT, self.handle_quit)
+        signal.signal(signal.SIGQUIT, self.handle_quit)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        # The master sends ABRT to a worker that has stopped beating, and a bug in C may raise SEGV: say where it was.
+        faulthandler.enable()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def handle_exit(self, *_: Any) -> None:
+        self.alive = False
+
+    def handle_quit(self, *_: Any) -> None:
+        self.alive = False
+        self.quick = True
+
+    def handle_usr1(self, *_: Any) -> None:
+        self.reopen = True
+
+    def run(self) -> None:
+        static: Static = self.app.static
+        memory: SharedMemory = self.app.memory
+        self.column: Column = memory.hold_column(self.number)
+        self.column.take(os.getpid())
+        self.log.become(f"worker {self.number}")
+        self.static, self.board = static, memory.plan
+        self.plan: Plan | None = None
+        self.generation = self.refused = 0
+        self.compiling: gevent.Greenlet | None = None
+        self.grace_s = max((e.grace_timeout for e in static.entry_points.values()), default=0.0)
+        listeners = [(static.entry_points[name], self.app.listeners[name].sock) for name in static.entry_points]
+        self.front = Front(listeners, self.column, static, self.log.logger)
+        while self.alive:
+            self._tick()
+            if os.getppid() != self.ppid:
+                self.log.warning("the master is gone: leaving")
+                self.grace_s = min(self.grace_s, ORPHAN_GRACE_S)
+                break
+            if self.compiling is None and self.board.generation not in (self.generation, self.refused):
+                self.compiling = gevent.spawn(self._follow)
+            gevent.sleep(TICK_S)
+        self._leave()
+
+    def _tick(self) -> None:
+        self.notify()
+        self.column.set_gauge(GAUGE_BEAT_MS, time.monotonic_ns() // 1_000_000)
+        if self.reopen:
+            self.reopen = False
+            self.log.reopen_files()
+            self.front.reopen_log()
+        self.front.tick()
+
+    def _follow(self) -> None:
+        """Takes the newest plan from the board, compiles it between requests, and serves from it."""
+        wanted = self.board.generation
+        try:
+            wanted, data = self.board.read()
+            steps = compile_plan(from_json(data), self.static.entry_points, previous=self.plan, start=self.number)
+            plan = None
+            while plan is None:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    plan = done.value
+                gevent.sleep(0)
+            self.front.resolve(plan)
+            self.front.serve(plan, wanted)
+            if self.plan is None:
+                self.front.start()
+            self.plan, self.generation = plan, wanted
+        except Exception:
+            # What is on the board has been settled by the agent, so this is a bug of ours.  It must not cost a request.
+            self.refused = wanted
+            self.log.exception("generation %d cannot be served; generation %d serves on", wanted, self.generation)
+        finally:
+            self.compiling = None
+
+    def _leave(self) -> None:
+        """Accepts nothing more, lets what is under way finish within the grace time, and ends the rest."""
+        if self.compiling is not None:
+            self.compiling.kill()
+        self.front.stop_accepting()
+        for listener in self.app.listeners.values():
+            # closed here, not at the end: an address given up by a reload, or a killed master's, is free at once
+            listener.sock.close()
+        self.column.set_gauge(GAUGE_DRAINING, 1)
+        self.front.drain()
+        deadline = time.monotonic() + self.grace_s
+        while self.front.connections and not self.quick and time.monotonic() < deadline:
+            self._tick()
+            gevent.sleep(DRAIN_TICK_S)
+        if self.front.connections:
+            self.log.warning("%d connections are cut off: %s", self.front.connections,
+                             "asked to leave at once" if self.quick else f"{self.grace_s:g} s of grace are over")
+            self.front.abort()
+            deadline = time.monotonic() + ABORTED_S
+            while self.front.connections and time.monotonic() < deadline:
+                gevent.sleep(DRAIN_TICK_S)
+        self._tick()
+        self.front.close()
