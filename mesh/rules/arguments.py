@@ -99,11 +99,13 @@ def _host(arguments: Sequence[Argument]) -> None:
     if host == "*":
         return
     stem = host[3:] if host.startswith("**.") else host[2:] if host.startswith("*.") else host
+    if not stem.strip("."):
+        raise RuleError(f"the host {quoted(host)} has no name", column, "such as Host(`example.com`)")
     if "*" in stem:
         raise RuleError(f"the star in {quoted(host)} does not stand for a whole first label",
                         argument.at(host.find("*")),
                         f"Host(`*.example.com`) is one label; else HostRegexp({quoted(_anchored(_starred(host)))})")
-    if is_address(stem):
+    if _is_v6(stem):
         return
     name, colon, port = stem.rpartition(":")
     if colon and port.isdigit():
@@ -113,8 +115,6 @@ def _host(arguments: Sequence[Argument]) -> None:
         wrong = next((i for i, char in enumerate(host) if not _HOST.fullmatch(char) and char != "*"), 0)
         raise RuleError(f"the host {quoted(host)} holds {host[wrong]!r}, which no host name does", argument.at(wrong),
                         "a pattern goes into HostRegexp")
-    if not stem.strip("."):
-        raise RuleError(f"the host {quoted(host)} has no name", column, "such as Host(`example.com`)")
 
 
 def _host_regexp(arguments: Sequence[Argument]) -> None:
@@ -222,10 +222,12 @@ def _advice(error: BadRegexp, argument: Argument) -> str:
     return "the syntax is Go's: https://pkg.go.dev/regexp/syntax"
 
 
-def is_address(host: str) -> bool:
-    """Whether the host is an IP address; v6 with or without its brackets."""
+def _is_v6(host: str) -> bool:
+    """Whether the host is an address of IPv6, with or without its brackets."""
+    if ":" not in host:
+        return False
     try:
-        ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+        ipaddress.IPv6Address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     except ValueError:
         return False
     return True

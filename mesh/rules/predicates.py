@@ -1,0 +1,199 @@
+"""What a matcher asks of a request: from an expression to a function that answers yes or no.
+
+Owns the meaning of the eleven matchers, as Traefik v3 has them.  The functions hold nothing but what they compare with,
+so they outlive the configuration that made them.  Floor 1.
+"""
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
+
+from mesh.rules.expression import Match
+from mesh.rules.hosts import All, Hosts, No, Plain
+from mesh.rules.regexps import compile_regexp
+from mesh.rules.request import Asked
+
+Test: TypeAlias = Callable[[Asked], bool]
+
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+_RESERVED = frozenset(b":/?#[]@!$&'()*+,;=%")           # RFC 3986 section 2.2, and the percent sign itself
+
+# What is cheap is asked first; predicates have no effects, so their order is ours to choose.
+_COST = {"Method": 0, "Path": 1, "PathPrefix": 1, "ClientIP": 2, "Header": 3, "Query": 4,
+         "HostRegexp": 5, "PathRegexp": 5, "HeaderRegexp": 6, "QueryRegexp": 6}
+
+
+def predicate(part: Plain) -> Test:
+    """A function that says whether a request satisfies the expression."""
+    if isinstance(part, Match):
+        return _LEAVES[part.matcher](*part.args)
+    if isinstance(part, Hosts):
+        return _hosts(part)
+    if isinstance(part, No):
+        return _not(predicate(part.leaf))
+    tests = [predicate(each) for each in sorted(part.parts, key=_cost)]
+    return _all(tests) if isinstance(part, All) else _any(tests)
+
+
+@lru_cache(maxsize=64)
+def routing_path(path: bytes) -> bytes:
+    """A cleaned path with everything decoded but reserved characters: what Path, PathPrefix and PathRegexp compare.
+
+    >>> routing_path(b"/caf%C3%A9%20au%2Flait")
+    b'/caf\\xc3\\xa9 au%2Flait'
+    """
+    return _ESCAPE.sub(_decoded, path)
+
+
+def _decoded(escape: re.Match[bytes]) -> bytes:
+    byte = int(escape[0][1:], 16)
+    return escape[0].upper() if byte in _RESERVED else bytes((byte,))
+
+
+@lru_cache(maxsize=1024)
+def address(peer: bytes) -> tuple[int, int] | None:
+    """The version and number of an address; v4 in v6 is v4, a zone is dropped, None is no address."""
+    try:
+        found = ipaddress.ip_address(peer.partition(b"%")[0].decode("ascii"))
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return (4, int(mapped)) if mapped is not None else (found.version, int(found))
+
+
+def _cost(part: Plain) -> int:
+    if isinstance(part, Match):
+        return _COST.get(part.matcher, 0)
+    if isinstance(part, No):
+        return _cost(part.leaf)
+    return 0 if isinstance(part, Hosts) else 7
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+# One function for each matcher.
+
+def _hosts(hosts: Hosts) -> Test:
+    has = hosts.has
+    return lambda request: has(request.host)
+
+
+def _host_regexp(pattern: str) -> Test:
+    found = compile_regexp(pattern, fold_case=True)
+    return lambda request: found(request.host)
+
+
+def _path(said: str) -> Test:
+    wanted = routing_path(_bytes(said))
+
+    def test(request: Asked) -> bool:
+        path = request.path
+        return path == wanted if b"%" not in path else routing_path(path) == wanted
+
+    return test
+
+
+def _path_prefix(said: str) -> Test:
+    prefix = routing_path(_bytes(said))
+
+    def test(request: Asked) -> bool:
+        path = request.path
+        return path.startswith(prefix) if b"%" not in path else routing_path(path).startswith(prefix)
+
+    return test
+
+
+def _path_regexp(pattern: str) -> Test:
+    found = compile_regexp(pattern)
+
+    def test(request: Asked) -> bool:
+        path = request.path
+        return found(path if b"%" not in path else routing_path(path))
+
+    return test
+
+
+def _method(said: str) -> Test:
+    wanted = _bytes(said.upper())
+    return lambda request: request.method == wanted
+
+
+def _header(name: str, value: str) -> Test:
+    lower, wanted = _bytes(name.lower()), _bytes(value)
+    return lambda request: wanted in request.header_values(lower)
+
+
+def _header_regexp(name: str, pattern: str) -> Test:
+    lower, found = _bytes(name.lower()), compile_regexp(pattern)
+    return lambda request: any(map(found, request.header_values(lower)))
+
+
+def _query(key: str, value: str = "") -> Test:
+    name, wanted = _bytes(key), _bytes(value)
+    return lambda request: wanted in request.query_values(name)
+
+
+def _query_regexp(key: str, pattern: str = "") -> Test:
+    if not pattern:
+        return _query(key)
+    name, found = _bytes(key), compile_regexp(pattern)
+    return lambda request: any(map(found, request.query_values(name)))
+
+
+def _client_ip(said: str) -> Test:
+    network = ipaddress.ip_network(said, strict=False)
+    version, first, last = network.version, int(network.network_address), int(network.broadcast_address)
+    if version == 6 and first >> 32 == 0xFFFF and last >> 32 == 0xFFFF:     # ::ffff:10.0.0.0/104 is v4's 10.0.0.0/8
+        version, first, last = 4, first & 0xFFFFFFFF, last & 0xFFFFFFFF
+
+    def test(request: Asked) -> bool:
+        found = address(request.peer)
+        return found is not None and found[0] == version and first <= found[1] <= last
+
+    return test
+
+
+_LEAVES: dict[str, Callable[..., Test]] = {
+    "HostRegexp": _host_regexp, "Path": _path, "PathPrefix": _path_prefix, "PathRegexp": _path_regexp,
+    "Method": _method, "Header": _header, "HeaderRegexp": _header_regexp, "Query": _query,
+    "QueryRegexp": _query_regexp, "ClientIP": _client_ip,
+}
+
+
+# Their combinations; two parts are the common case.
+
+def _not(part: Test) -> Test:
+    return lambda request: not part(request)
+
+
+def _all(parts: list[Test]) -> Test:
+    if len(parts) == 2:
+        first, second = parts
+        return lambda request: first(request) and second(request)
+
+    def test(request: Asked) -> bool:
+        for part in parts:                              # noqa: SIM110  all() makes a generator for every request
+            if not part(request):
+                return False
+        return True
+
+    return test
+
+
+def _any(parts: list[Test]) -> Test:
+    if len(parts) == 2:
+        first, second = parts
+        return lambda request: first(request) or second(request)
+
+    def test(request: Asked) -> bool:
+        for part in parts:                              # noqa: SIM110  any() makes a generator for every request
+            if part(request):
+                return True
+        return False
+
+    return test

@@ -1,0 +1,34 @@
+"""Regular expressions that would hang a backtracking engine finish at once, and their size is bounded."""
+import time
+
+import pytest
+
+from mesh.rules.regexps import MAX_PROGRAM, BadRegexp, compile_regexp
+
+EVIL = [(r"(x+x+)+y", b"x" * 16384), (r"^(a+)+$", b"a" * 16383 + b"!"), (r"^(([a-z])+.)+[A-Z]([a-z])+$", b"a" * 16384),
+        (r"(a|aa)+$", b"a" * 16383 + b"b"), (r"(.*a){25}b", b"a" * 16384), (r"(a?){80}a{80}$", b"a" * 79),
+        (r"^(\w+\s?)*$", b"a " * 8191 + b"\xff\xff")]
+
+
+@pytest.mark.parametrize("pattern, text", EVIL)
+def test_an_evil_expression_on_an_evil_text_finishes_at_once(pattern, text):
+    found = compile_regexp(pattern)
+    begun = time.process_time()
+    found(text)
+    assert time.process_time() - begun < 0.1
+
+
+def test_an_expression_of_too_many_instructions_is_refused():
+    with pytest.raises(BadRegexp, match=f"the most allowed is {MAX_PROGRAM}"):
+        compile_regexp("[ab]{600}[cd]{600}")
+    with pytest.raises(BadRegexp, match="too large"):
+        compile_regexp(r"(\pL{1,50}\.){20}")
+
+
+def test_nothing_is_captured_and_groups_do_no_harm():
+    assert compile_regexp(r"^(a)(?P<n>b)(?:c)$")(b"abc")
+
+
+def test_case_is_folded_only_where_asked():
+    assert compile_regexp("ABC", fold_case=True)(b"abc")
+    assert not compile_regexp("ABC")(b"abc")
