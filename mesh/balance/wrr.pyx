@@ -47,7 +47,7 @@ cdef class Wrr:
         self.members = <Py_ssize_t *>malloc(max(total, 1) * sizeof(Py_ssize_t))
         if self.classes is NULL or self.heap is NULL or self.members is NULL:
             raise MemoryError
-        self.period = sum(weight * len(indexes) for weight, indexes in ordered)
+        self.period = sum([weight * len(indexes) for weight, indexes in ordered])
         # All turns that are due before `begin` count as taken; they are found without taking them one by one.
         begin = start % self.period if self.period else 0
         for number, (weight, indexes) in enumerate(ordered):

@@ -18,6 +18,7 @@ from mesh.rules.regexps import BadRegexp, compile_regexp
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[a-z0-9_~!$&'()+,;=%.-]+", re.IGNORECASE)                  # RFC 3986 reg-name, without the star
 _TEMPLATE = re.compile(r"\{([A-Za-z_][\w-]*)(?::((?:[^{}]|\{[^{}]*\})*))?\}")   # {id} and {id:[0-9]{1,3}} of v2
+_LONGEST_HOST = 255                                                             # RFC 1035, with its dots
 _LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!", "(?<", "(?>")
 
 
@@ -93,6 +94,8 @@ def _host(arguments: Sequence[Argument]) -> None:
         also = f" && PathPrefix({quoted('/' + path)})" if path else ""
         hint = f"write Host({quoted(bare)}){also}" if bare else "write the name alone"
         raise RuleError(f"the host {quoted(host)} holds more than a host", column, hint)
+    if len(host) > _LONGEST_HOST:
+        raise RuleError(f"the host has {len(host)} characters, the longest name has {_LONGEST_HOST}", column)
     template = _TEMPLATE.search(host)
     if template:
         raise _v2(argument, template, f"HostRegexp({quoted(_anchored(_untemplated(host)))})")

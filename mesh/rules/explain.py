@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mesh.rules.expression import And, Expr, Match, Not, Or
 from mesh.rules.hosts import plain
-from mesh.rules.predicates import predicate, routing_path
+from mesh.rules.predicates import REGEXPS, predicate, routing_path
 from mesh.rules.request import Asked
 
 _SHOWN = 200            # characters of a value
@@ -44,13 +44,7 @@ def reasons(entries: Iterable[tuple[str, int, Expr]], request: Asked) -> list[Re
 
 def matches(rule: Expr, request: Asked) -> bool:
     """Whether the request satisfies the rule."""
-    if isinstance(rule, Match):
-        return predicate(plain(rule))(request)
-    if isinstance(rule, Not):
-        return not matches(rule.part, request)
-    if isinstance(rule, And):
-        return all(matches(part, request) for part in rule.parts)
-    return any(matches(part, request) for part in rule.parts)
+    return predicate(plain(rule))(request)
 
 
 def why_not(rule: Expr, request: Asked) -> str:
@@ -61,15 +55,24 @@ def why_not(rule: Expr, request: Asked) -> str:
         return _excluded(rule.part, request)
     if isinstance(rule, Or):
         return _none_of(rule, request)
-    return _WORDS[rule.matcher](request, *rule.args)
+    return _too_long(rule, request) or _WORDS[rule.matcher](request, *rule.args)
 
 
 def _excluded(part: Expr, request: Asked) -> str:
     if isinstance(part, Not):
         return why_not(part.part, request)
     if isinstance(part, Or):
-        part = next(each for each in part.parts if matches(each, request))
+        part = next((each for each in part.parts if not matches(Not(each), request)), part)
+    if isinstance(part, Match) and (why := _too_long(part, request)):
+        return why
     return f"the rule excludes {_short(str(part))}"
+
+
+def _too_long(leaf: Match, request: Asked) -> str:
+    """What is told where a regular expression cannot be asked, else ""."""
+    if leaf.matcher not in REGEXPS or matches(leaf, request) or matches(Not(leaf), request):
+        return ""
+    return f"{leaf.matcher} cannot be asked: the text is too long to be searched for {_shown(leaf.args[-1])}"
 
 
 def _none_of(rule: Or, request: Asked) -> str:

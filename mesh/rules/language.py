@@ -23,7 +23,7 @@ MAX_DEPTH = 64          # of parentheses and negations; a person loses track at 
 
 _NAME = re.compile(r"[^\W\d]\w*")
 _BARE = re.compile(r"[^\s`\"'(),&|!]+")
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACE = frozenset(" \t\r\n")
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34}
 _DIGITS = {"x": 2, "u": 4, "U": 8}
 _WORDS = {"and": "&&", "or": "||", "not": "!"}
@@ -203,12 +203,14 @@ class _Reader:
 
     def peek(self) -> str:
         """The next character that is no white space; "" at the end."""
-        self.at = _SPACE.match(self.text, self.at).end()    # type: ignore[union-attr]  # it always matches
-        return self.text[self.at:self.at + 1]
+        text, at = self.text, self.at
+        while (char := text[at:at + 1]) in _SPACE:
+            at += 1
+        self.at = at
+        return char
 
     def take(self, sign: str) -> bool:
-        self.peek()
-        if not self.text.startswith(sign, self.at):
+        if self.peek() != sign[0] or not self.text.startswith(sign, self.at):
             return False
         self.at += len(sign)
         return True

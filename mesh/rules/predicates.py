@@ -1,7 +1,8 @@
 """What a matcher asks of a request: from an expression to a function that answers yes or no.
 
 Owns the meaning of the eleven matchers, as Traefik v3 has them.  The functions hold nothing but what they compare with,
-so they outlive the configuration that made them.  Floor 1.
+so they outlive the configuration that made them.  Where a regular expression cannot be asked (TextTooLong), neither the
+matcher nor its negation is satisfied: what is not known opens no route.  Floor 1.
 """
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ from typing import TypeAlias
 
 from mesh.rules.expression import Match
 from mesh.rules.hosts import All, Hosts, No, Plain
-from mesh.rules.regexps import compile_regexp
+from mesh.rules.regexps import TextTooLong, compile_regexp
 from mesh.rules.request import Asked
 
 Test: TypeAlias = Callable[[Asked], bool]
 
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _RESERVED = frozenset(b":/?#[]@!$&'()*+,;=%")           # RFC 3986 section 2.2, and the percent sign itself
+
+REGEXPS = frozenset(("HostRegexp", "PathRegexp", "HeaderRegexp", "QueryRegexp"))
 
 # What is cheap is asked first; predicates have no effects, so their order is ours to choose.
 _COST = {"Method": 0, "Path": 1, "PathPrefix": 1, "ClientIP": 2, "Header": 3, "Query": 4,
@@ -29,11 +32,12 @@ _COST = {"Method": 0, "Path": 1, "PathPrefix": 1, "ClientIP": 2, "Header": 3, "Q
 def predicate(part: Plain) -> Test:
     """A function that says whether a request satisfies the expression."""
     if isinstance(part, Match):
-        return _LEAVES[part.matcher](*part.args)
+        test = _LEAVES[part.matcher](*part.args)
+        return _known(test) if part.matcher in REGEXPS else test
     if isinstance(part, Hosts):
         return _hosts(part)
     if isinstance(part, No):
-        return _not(predicate(part.leaf))
+        return _not(_LEAVES[part.leaf.matcher](*part.leaf.args) if isinstance(part.leaf, Match) else _hosts(part.leaf))
     tests = [predicate(each) for each in sorted(part.parts, key=_cost)]
     return _all(tests) if isinstance(part, All) else _any(tests)
 
@@ -168,7 +172,23 @@ _LEAVES: dict[str, Callable[..., Test]] = {
 # Their combinations; two parts are the common case.
 
 def _not(part: Test) -> Test:
-    return lambda request: not part(request)
+    def test(request: Asked) -> bool:
+        try:
+            return not part(request)
+        except TextTooLong:
+            return False
+
+    return test
+
+
+def _known(part: Test) -> Test:
+    def test(request: Asked) -> bool:
+        try:
+            return part(request)
+        except TextTooLong:
+            return False
+
+    return test
 
 
 def _all(parts: list[Test]) -> Test:

@@ -14,10 +14,13 @@ import re2
 # not help, follows all alternatives in parallel: slower, but linear still.
 MAX_MEMORY = 1 << 20
 
-# Instructions of the compiled form.  Ordinary expressions have 10 to 200.  In parallel mode each byte of text costs
-# about 6 ns for each instruction that is alive: 0.1 s for 16 KiB of hostile text against a hostile expression of 1,000
-# instructions, which is the worst that one match can do to a worker.
+# Instructions of the compiled form.  Ordinary expressions have 10 to 200.
 MAX_PROGRAM = 1000
+
+# Instructions times bytes.  In parallel mode each byte costs up to 6 ns for each instruction, so that no match can take
+# more than about 0.1 s: 16 KiB (the longest target) against 1,000 instructions, 600 KiB (a header line may have them)
+# against an ordinary 27.  Without this, 1 MiB of header and an expression like `x.{900}y` stop a worker for 6 s.
+MAX_COST = 1 << 24
 
 _REPLACED = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
@@ -30,8 +33,15 @@ class BadRegexp(ValueError):
         self.piece = piece
 
 
+class TextTooLong(Exception):
+    """A text that is too long to be searched by this expression."""
+
+
 def compile_regexp(pattern: str, fold_case: bool = False) -> Callable[[bytes], bool]:
-    """A test whether the pattern is found in a text; BadRegexp where it cannot be used."""
+    """A test whether the pattern is found in a text; BadRegexp where it cannot be used.
+
+    The test raises TextTooLong where its answer might cost more than MAX_COST.
+    """
     options = re2.Options()
     options.log_errors = False                      # RE2 would write to standard error
     options.max_mem = MAX_MEMORY
@@ -44,9 +54,11 @@ def compile_regexp(pattern: str, fold_case: bool = False) -> Callable[[bytes], b
     if compiled.programsize > MAX_PROGRAM:
         raise BadRegexp(f"the regular expression compiles to {compiled.programsize} instructions, "
                         f"the most allowed is {MAX_PROGRAM}")
-    search = compiled.search
+    search, longest = compiled.search, MAX_COST // compiled.programsize
 
     def found(text: bytes) -> bool:
+        if len(text) > longest:
+            raise TextTooLong(len(text))
         return search(text if text.isascii() else _readable(text)) is not None
 
     return found

@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rules_built import built, routers
 
-from mesh.rules.explain import matches
-from mesh.rules.expression import Match, Not, all_of, any_of
+from mesh.rules.expression import And, Match, Not, all_of, any_of
+from mesh.rules.hosts import plain
 from mesh.rules.language import parse
 from mesh.rules.matcher import Entry, Matcher
+from mesh.rules.predicates import predicate
 from mesh.rules.request import Request, host_key
 
 
@@ -234,7 +235,25 @@ def test_the_form_in_which_hosts_are_compared():
     assert host_key(b"") == b""
 
 
+@pytest.mark.parametrize("rule", ["HeaderRegexp(`K`, `v{900}`)", "!HeaderRegexp(`K`, `v{900}`)",
+                                  "Path(`/`) && !(HeaderRegexp(`K`, `v{900}`) || Path(`/x`))"])
+def test_a_text_too_long_for_an_expression_opens_no_route_negated_or_not(rule):
+    matcher = routers(rule, other=("Path(`/`)", 1))
+    request = Request(headers=[(b"K", b"x" * 1_000_000)])
+    assert matcher.find(request) == "other"
+    assert "too long to be searched" in matcher.explain(request)[0].why
+    assert routers("HeaderRegexp(`K`, `v{900}`) || Path(`/`)").find(request) == "r0"
+
+
 # The index against the naive way: every rule evaluated as written, in order.
+
+def matches(rule, request):
+    if isinstance(rule, Match):
+        return predicate(plain(rule))(request)
+    if isinstance(rule, Not):
+        return not matches(rule.part, request)
+    return (all if isinstance(rule, And) else any)(matches(part, request) for part in rule.parts)
+
 
 words = st.sampled_from(["a.x", "b.x", "c.a.x", "x", "y"])
 leaves = st.one_of(

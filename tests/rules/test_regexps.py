@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from mesh.rules.regexps import MAX_PROGRAM, BadRegexp, compile_regexp
+from mesh.rules.regexps import MAX_PROGRAM, BadRegexp, TextTooLong, compile_regexp
 
 EVIL = [(r"(x+x+)+y", b"x" * 16384), (r"^(a+)+$", b"a" * 16383 + b"!"), (r"^(([a-z])+.)+[A-Z]([a-z])+$", b"a" * 16384),
         (r"(a|aa)+$", b"a" * 16383 + b"b"), (r"(.*a){25}b", b"a" * 16384), (r"(a?){80}a{80}$", b"a" * 79),
@@ -15,7 +15,7 @@ def test_an_evil_expression_on_an_evil_text_finishes_at_once(pattern, text):
     found = compile_regexp(pattern)
     begun = time.process_time()
     found(text)
-    assert time.process_time() - begun < 0.1
+    assert time.process_time() - begun < 0.5        # measured: below 1 ms each; a backtracking engine needs years
 
 
 def test_an_expression_of_too_many_instructions_is_refused():
@@ -23,6 +23,13 @@ def test_an_expression_of_too_many_instructions_is_refused():
         compile_regexp("[ab]{600}[cd]{600}")
     with pytest.raises(BadRegexp, match="too large"):
         compile_regexp(r"(\pL{1,50}\.){20}")
+
+
+def test_a_text_is_too_long_only_where_the_search_might_stop_a_worker():
+    assert not compile_regexp("^[a-z]+://")(b"x" * 1_000_000)
+    assert not compile_regexp("[ab]*a[ab]{900}c")(b"ab" * 8192)
+    with pytest.raises(TextTooLong):
+        compile_regexp("[ab]*a[ab]{900}c")(b"ab" * 16384)
 
 
 def test_nothing_is_captured_and_groups_do_no_harm():
