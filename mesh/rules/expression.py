@@ -13,12 +13,17 @@ class RuleError(Exception):
     """A rule that cannot be used: what is wrong, the column (from 1) where it stands, and how to write it instead."""
 
     def __init__(self, message: str, column: int, hint: str = "") -> None:
-        self.message, self.column, self.hint = message, column, hint
-        super().__init__(message, column, hint)
+        self.message, self.column, self.hint = _told(message), column, _told(hint)
+        super().__init__(self.message, column, self.hint)
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.message}, at column {self.column}{hint}"
+
+
+def _told(text: str) -> str:
+    """What a log line and a table can hold, though a rule may have 64 KiB."""
+    return text if len(text) <= 400 else f"{text[:200]} ... {text[-100:]}"
 
 
 @dataclass(frozen=True, slots=True)

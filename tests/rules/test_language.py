@@ -132,6 +132,13 @@ def test_what_a_hint_writes_can_be_read(text):
             parse(piece.split(";")[0])
 
 
+def test_what_is_said_about_a_long_rule_is_short():
+    for text in ("Path(`" + "x" * 60_000 + "`)", "Host(" + ", ".join(["`a.example`"] * 4000) + ")", "x" * 60_000):
+        with pytest.raises(RuleError) as caught:
+            parse(text)
+        assert len(str(caught.value)) < 1000
+
+
 def test_a_chain_of_two_thousand_hosts_is_one_level():
     rule = parse(" || ".join(f"Host(`h{n}.example`)" for n in range(2000)))
     assert isinstance(rule, Or)

@@ -21,6 +21,8 @@ def test_an_evil_expression_on_an_evil_text_finishes_at_once(pattern, text):
 def test_an_expression_of_too_many_instructions_is_refused():
     with pytest.raises(BadRegexp, match=f"the most allowed is {MAX_PROGRAM}"):
         compile_regexp("[ab]{600}[cd]{600}")
+    with pytest.raises(BadRegexp, match="60000 bytes"):
+        compile_regexp("a?" * 30_000)
     with pytest.raises(BadRegexp, match="too large"):
         compile_regexp(r"(\pL{1,50}\.){20}")
 
