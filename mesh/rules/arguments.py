@@ -220,6 +220,8 @@ def _advice(error: BadRegexp, argument: Argument) -> str:
         return "a slash needs no backslash"
     if piece in ("*", "+", "?") and pattern.startswith("*"):
         return f"* repeats what stands before it; any text is .*, so write {quoted('.' + pattern)}"
+    if " bytes" in str(error):
+        return "divide it among several matchers with ||"
     if piece.startswith("{") or "instructions" in str(error) or "too large" in str(error):
         return "repeat less"
     return "the syntax is Go's: https://pkg.go.dev/regexp/syntax"
