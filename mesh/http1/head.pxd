@@ -83,7 +83,8 @@ cdef class Head:
 
 
 cdef class RequestHead(Head):
-    cdef int method             # one of the enum above
+    cdef int method_id          # one of the enum above; `method`, `host`, `path`, `peer`, header_values and query_values
+                                # are the properties and methods of mesh.rules.request.Asked, computed when asked for
     cdef uint32_t method_len    # the method begins at offset 0 (after leading empty lines were skipped: at method_at)
     cdef uint32_t method_at
     cdef uint32_t target_at, target_len         # as sent
@@ -100,6 +101,8 @@ cdef class RequestHead(Head):
     cdef dict _query
     cdef public bytes peer                      # the client's address as text; set by the connection, for ClientIP
     cdef void reset(self) noexcept
+    # >0: the head is whole, so many bytes of buf (leading empty lines included); 0: more bytes are needed, the scan
+    # resumes where it stands (buf may have moved); -1: refused, see status and why
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n) noexcept
     cdef bytes host_key(self)                   # lower case, without port and trailing dot; b"" where none
     cdef bytes target(self)                     # origin-form target as it may be forwarded, not cleaned
@@ -110,4 +113,4 @@ cdef class ResponseHead(Head):
     cdef bint no_body           # 1xx, 204, 304, or the answer to HEAD
     cdef uint32_t reason_at, reason_len
     cdef void reset(self) noexcept
-    cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n, int request_method) noexcept
+    cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n, bint to_head) noexcept   # to_head: answers a HEAD

@@ -1,0 +1,52 @@
+"""What a worker serves from: the dynamic configuration, compiled and frozen."""
+from mesh.balance.wrr cimport Wrr
+from mesh.http1.head cimport RequestHead
+
+
+cdef class Endpoint:
+    """One instance as a worker talks to it.  The same (url, preserve_path, transport) in the next plan is this object."""
+    cdef readonly str url                   # as the file says it
+    cdef readonly bytes host                # whom to connect to: a name or an address, without brackets
+    cdef readonly int port
+    cdef readonly bint tls                  # https
+    cdef readonly bytes authority           # for Host where the client's is not passed: no default port, v6 in brackets
+    cdef readonly bytes prefix              # path of the url that goes before the request's, without a trailing slash
+    cdef readonly bytes whole_path          # preservePath: the target's path is this instead (b"": it is not)
+    cdef readonly object transport          # mesh.model.Transport
+    cdef public object pool                 # the worker's connections to it; set before the plan serves
+
+
+cdef class Service:
+    """Endpoints and whose turn it is; or, for a weighted one, the services that take turns."""
+    cdef readonly str name                  # qualified
+    cdef readonly bint pass_host_header
+    cdef readonly tuple endpoints           # of Endpoint; () for a weighted service, or where nothing serves
+    cdef readonly tuple children            # of Service, for a weighted one
+    cdef readonly object model              # what it was compiled from: an equal one in the next plan is this object
+    cdef Wrr turns
+    cdef Service leaf(self)                 # this service, or the one below whose turn it is; weights of 0 give None
+    cdef Endpoint pick(self)                # the endpoint whose turn it is; None where there is none
+
+
+cdef class Route:
+    """A router on one entrypoint: where its requests go, and under which name they are counted."""
+    cdef readonly str entry_point
+    cdef readonly str router                # qualified
+    cdef readonly Service service
+    cdef public object account              # the worker's counters of it; set before the plan serves
+
+
+cdef class Table:
+    """The routers of one entrypoint."""
+    cdef readonly str entry_point
+    cdef readonly object matcher            # mesh.rules.matcher.Matcher of Routes
+    cdef dict certain
+    cdef readonly tuple routes
+    cdef Route find(self, RequestHead head)     # None: no router matches
+
+
+cdef class Plan:
+    """All of it; made by compile_plan, never changed."""
+    cdef readonly dict tables               # entrypoint -> Table
+    cdef readonly dict services             # qualified name -> Service
+    cdef readonly dict endpoints            # (url, preserve_path, transport) -> Endpoint, all that are in use
