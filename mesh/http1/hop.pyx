@@ -1,0 +1,283 @@
+"""What this hop changes of a head on its way: written straight into the buffer that is sent.
+
+Owns RFC 9110 section 7.6 for this proxy: hop-by-hop fields end here, Via, X-Forwarded-* and the framing are ours to say.
+What the scan marked (Line.hop) is left out, everything else is copied in runs, in the order in which it came.  It decides
+nothing about where a request goes.  Floor 1.
+
+X-Forwarded-* and X-Real-Ip are Traefik's (reference: forwardedHeaders): of a peer that is not trusted the whole family is
+dropped and made anew; of a trusted one it is kept, what is missing is added, and X-Forwarded-For grows by the peer.
+"""
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+
+from mesh.http1.head cimport (
+    CONTENT_LENGTH, DATE, HOST, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
+    X_FORWARDED_PROTO, X_FORWARDED_SERVER, X_REAL_IP, X_REQUEST_ID, Head, Line, RequestHead, ResponseHead,
+)
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *, size_t, const void *, size_t)
+cdef extern from "strings.h" nogil:
+    int strncasecmp(const char *, const char *, size_t)
+
+cdef enum:
+    ADDED = 768             # more than all that write() and write_response() add by themselves
+    LONGEST_ID = 128        # of a client's request id that is kept
+
+
+cdef inline char *put(char *out, const char *text, Py_ssize_t length) noexcept:
+    memcpy(out, text, length)
+    return out + length
+
+
+cdef inline char *put_bytes(char *out, bytes text) noexcept:
+    return put(out, <const char *>text, len(text))
+
+
+cdef class Peer:
+    """`address` is the text of the client's address, `server` how this host calls itself."""
+
+    def __init__(self, bytes address, bytes server, bint trusted):
+        self.address, self.trusted, self.server = address, trusted, server
+        self.lines = (b"X-Forwarded-For: " + address + b"\r\nX-Forwarded-Server: " + server
+                      + b"\r\nX-Real-Ip: " + address + b"\r\n")
+
+    def __repr__(self):
+        return f"<Peer {self.address.decode()}{', trusted' if self.trusted else ''}>"
+
+
+cdef bint is_request_id(RequestHead head) noexcept:
+    cdef int at = head.index[X_REQUEST_ID]
+    cdef Line *line
+    cdef uint32_t i
+    if at < 0:
+        return False
+    line = &head.lines[at]
+    if not 0 < line.value_len <= LONGEST_ID:
+        return False
+    for i in range(line.value_len):
+        if not 0x21 <= <unsigned char>head.base[line.value + i] <= 0x7E:
+            return False
+    return True
+
+
+cdef class Rewrite:
+    """How the request's head is changed for one endpoint; filled by the exchange, which owns it."""
+
+    cdef Py_ssize_t room(self, RequestHead head) except -1:
+        cdef Line *last = &head.lines[head.count - 1] if head.count else NULL
+        cdef Py_ssize_t size = ADDED + (last.end if last is not NULL else 0)
+        size += head.target_len + 2 * head.authority_len + len(self.peer.lines) + len(self.peer.server)
+        for text in (self.host, self.prefix, self.whole_path, self.request_id):
+            if text is not None:
+                size += len(<bytes>text)
+        return size
+
+    cdef Py_ssize_t write(self, char *out, RequestHead head) except -1:
+        cdef char *begin = out
+        cdef const char *base = head.base
+        cdef Line *line = head.lines
+        cdef Line *end = head.lines + head.count
+        cdef Py_ssize_t run = -1, run_end = 0       # the lines that are copied next, as one piece
+        cdef bint trusted = self.peer.trusted
+        cdef bint own_id = self.request_id is not None
+        cdef bint kept
+        cdef int last_for = -1, number
+
+        out = put(out, base + head.method_at, head.method_len)
+        out = put(out, b" ", 1)
+        out = self._target(out, head)
+        out = put(out, b" HTTP/1.1\r\nHost: ", 17)
+        if self.host is not None:
+            out = put_bytes(out, self.host)
+        else:
+            out = put(out, base + head.authority_at, head.authority_len)
+        out = put(out, b"\r\n", 2)
+
+        if trusted and head.index[X_FORWARDED_FOR] >= 0:
+            for number in range(head.count):
+                if head.lines[number].id == X_FORWARDED_FOR:
+                    last_for = number
+        while line < end:
+            kept = not line.hop and line.id != HOST
+            if kept and X_FORWARDED <= line.id <= X_REAL_IP:
+                kept = trusted
+            elif kept and line.id == X_REQUEST_ID:
+                kept = not own_id
+            elif kept and line.id == CONTENT_LENGTH:
+                kept = self.framing == SIZED
+            if kept:
+                if run < 0:
+                    run = line.at
+                run_end = line.end
+                if last_for >= 0 and line == head.lines + last_for:
+                    out = put(out, base + run, run_end - run - 2)
+                    out = put(out, b", ", 2)
+                    out = put_bytes(out, self.peer.address)
+                    out = put(out, b"\r\n", 2)
+                    run = -1
+            elif run >= 0:
+                out = put(out, base + run, run_end - run)
+                run = -1
+            line += 1
+        if run >= 0:
+            out = put(out, base + run, run_end - run)
+
+        out = self._about_peer(out, head, trusted, last_for)
+        if own_id:
+            out = put(out, b"X-Request-Id: ", 14)
+            out = put_bytes(out, self.request_id)
+            out = put(out, b"\r\n", 2)
+        out = put(out, b"Via: 1.1 hostmesh\r\n" if head.minor else b"Via: 1.0 hostmesh\r\n", 19)
+        if self.framing == CHUNKED:
+            out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
+        if head.upgrade:
+            out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
+            out = put_value(out, head, head.index[UPGRADE])
+            out = put(out, b"\r\n", 2)
+        elif head.index[TE] >= 0 and self._takes_trailers(head):
+            # RFC 9110 10.1.4: TE speaks of this hop only, and we pass trailers on
+            out = put(out, b"TE: trailers\r\nConnection: TE\r\n", 30)
+        out = put(out, b"\r\n", 2)
+        return out - begin
+
+    cdef char *_target(self, char *out, RequestHead head) except NULL:
+        cdef const char *base = head.base
+        cdef bytes path
+        if self.whole_path:
+            out = put_bytes(out, self.whole_path)
+        else:
+            if self.prefix:
+                out = put_bytes(out, self.prefix)
+            if head.path_len == 0:
+                out = put(out, b"/", 1)         # http://host?query
+            elif head.plain_path or not self.sanitize:
+                out = put(out, base + head.path_at, head.path_len)
+            else:
+                path = head.path
+                out = put_bytes(out, path)
+        if head.has_query:
+            out = put(out, b"?", 1)
+            out = put(out, base + head.query_at, head.query_len)
+        return out
+
+    cdef char *_about_peer(self, char *out, RequestHead head, bint trusted, int last_for) noexcept:
+        cdef const char *base = head.base
+        cdef const char *colon
+        cdef const char *authority = base + head.authority_at
+        if not trusted:
+            out = put_bytes(out, self.peer.lines)
+        else:
+            if last_for < 0:
+                out = put(out, b"X-Forwarded-For: ", 17)
+                out = put_bytes(out, self.peer.address)
+                out = put(out, b"\r\n", 2)
+            if head.index[X_REAL_IP] < 0:
+                out = put(out, b"X-Real-Ip: ", 11)
+                out = put_bytes(out, self.peer.address)
+                out = put(out, b"\r\n", 2)
+            if head.index[X_FORWARDED_SERVER] < 0:
+                out = put(out, b"X-Forwarded-Server: ", 20)
+                out = put_bytes(out, self.peer.server)
+                out = put(out, b"\r\n", 2)
+        if not trusted or head.index[X_FORWARDED_PROTO] < 0:
+            out = put(out, b"X-Forwarded-Proto: ", 19)
+            out = put(out, b"ws" if is_websocket(head) else b"http", 2 if is_websocket(head) else 4)
+            if self.secure:
+                out = put(out, b"s", 1)
+            out = put(out, b"\r\n", 2)
+        if head.authority_len and (not trusted or head.index[X_FORWARDED_HOST] < 0):
+            out = put(out, b"X-Forwarded-Host: ", 18)
+            out = put(out, authority, head.authority_len)
+            out = put(out, b"\r\n", 2)
+        if not trusted or head.index[X_FORWARDED_PORT] < 0:
+            out = put(out, b"X-Forwarded-Port: ", 18)
+            colon = port_of(authority, head.authority_len)
+            if colon is not NULL:
+                out = put(out, colon, authority + head.authority_len - colon)
+            else:
+                out = put(out, b"443" if self.secure else b"80", 3 if self.secure else 2)
+            out = put(out, b"\r\n", 2)
+        return out
+
+    cdef bint _takes_trailers(self, RequestHead head) noexcept:
+        cdef Line *line = &head.lines[head.index[TE]]
+        return line.value_len == 8 and strncasecmp(head.base + line.value, b"trailers", 8) == 0 or (
+            memmem(head.base + line.value, line.value_len, <const char *>b"trailers", 8) is not NULL)
+
+
+cdef const char *port_of(const char *authority, Py_ssize_t length) noexcept:
+    """The digits behind the last colon that is not inside brackets, or NULL where there are none."""
+    cdef Py_ssize_t at = length
+    while at > 0 and b"0"[0] <= authority[at - 1] <= b"9"[0]:
+        at -= 1
+    return authority + at if 0 < at < length and authority[at - 1] == b":"[0] else NULL
+
+
+cdef bint is_websocket(RequestHead head) noexcept:
+    cdef Line *line
+    if not head.upgrade:
+        return False
+    line = &head.lines[head.index[UPGRADE]]
+    return line.value_len == 9 and strncasecmp(head.base + line.value, b"websocket", 9) == 0
+
+
+cdef char *put_value(char *out, Head head, int number) noexcept:
+    return put(out, head.base + head.lines[number].value, head.lines[number].value_len)
+
+
+cdef Py_ssize_t response_room(ResponseHead head) noexcept:
+    return ADDED + head.reason_len + (head.lines[head.count - 1].end if head.count else 0)
+
+
+cdef char *put_status_line(char *out, ResponseHead head) noexcept:
+    out = put(out, b"HTTP/1.1 ", 9)
+    out[0] = <char>(b"0"[0] + head.status // 100)
+    out[1] = <char>(b"0"[0] + head.status // 10 % 10)
+    out[2] = <char>(b"0"[0] + head.status % 10)
+    out[3] = b" "[0]
+    out = put(out + 4, head.base + head.reason_at, head.reason_len)
+    return put(out, b"\r\n", 2)
+
+
+cdef char *put_lines(char *out, ResponseHead head, bint sized) noexcept:
+    cdef Line *line = head.lines
+    cdef Line *end = head.lines + head.count
+    cdef Py_ssize_t run = -1, run_end = 0
+    while line < end:
+        if not line.hop and (sized or line.id != CONTENT_LENGTH):
+            if run < 0:
+                run = line.at
+            run_end = line.end
+        elif run >= 0:
+            out = put(out, head.base + run, run_end - run)
+            run = -1
+        line += 1
+    return put(out, head.base + run, run_end - run) if run >= 0 else out
+
+
+cdef Py_ssize_t write_response(char *out, ResponseHead head, int minor, int framing, bint close, bytes date) noexcept:
+    """The final head as the client gets it; NO_BODY keeps a Content-Length (HEAD, 304).  101 is one of these."""
+    cdef char *begin = out
+    out = put_lines(put_status_line(out, head), head, framing != CHUNKED)
+    if head.index[DATE] < 0 and head.status >= 200:
+        out = put_bytes(out, date)          # RFC 9110 6.6.1
+    if framing == CHUNKED:
+        out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
+    if head.status == 101:
+        out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
+        out = put_value(out, head, head.index[UPGRADE])
+        out = put(out, b"\r\n", 2)
+    elif close:
+        out = put(out, b"Connection: close\r\n", 19)
+    elif minor == 0:
+        out = put(out, b"Connection: keep-alive\r\n", 24)
+    out = put(out, b"\r\n", 2)
+    return out - begin
+
+
+cdef Py_ssize_t write_interim(char *out, ResponseHead head) noexcept:
+    """A 1xx head other than 101."""
+    cdef char *begin = out
+    out = put(put_lines(put_status_line(out, head), head, False), b"\r\n", 2)
+    return out - begin

@@ -1,0 +1,42 @@
+"""Connections to endpoints: a pool for each, and what a connection adds to a stream."""
+from libc.stdint cimport int64_t
+
+from mesh.plan cimport Endpoint
+from workers.proxy.stream cimport Stream
+
+
+cdef class Upstream(Stream):
+    cdef readonly Pool pool
+    cdef bint idle              # in its pool; else it belongs to one exchange
+    cdef bint reused            # it has carried a request before
+    # After the connect: 0, or TIMED_OUT, WOKEN, FAILED
+    cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3
+    cdef bint is_quiet(self)    # nothing has come in: no end of stream, no bytes that nobody asked for
+
+
+cdef class SecureUpstream(Upstream):
+    cdef object _tls, _incoming, _outgoing
+    cdef bytes _owed            # ciphertext that the socket did not take yet
+    cdef int _flush(self) except -3
+    cdef Py_ssize_t _refill(self) except -3
+
+
+cdef class Pool:
+    cdef readonly Endpoint endpoint
+    cdef readonly list idle     # the freshest last
+    cdef readonly list addresses    # packed sockaddrs; [] while the name is not resolved
+    cdef readonly object context    # ssl.SSLContext, or None for http
+    cdef object server_name
+    cdef Py_ssize_t _most_idle
+    cdef int64_t _idle_ms
+    cdef int64_t dial_ms, answer_ms     # of its transport; 0: no limit
+    cdef int _turn
+    cdef bint _retired
+    cdef const char *why        # after a connect that failed
+    cdef readonly int64_t made      # connections that were made
+    cdef Upstream take(self)    # an idle one, the freshest first; None
+    # A new one: None, and `how` is TIMED_OUT, WOKEN or FAILED
+    cdef Upstream connect(self, Stream client, object resume, int64_t deadline_ms, int *how)
+    cdef int _dial(self, Upstream up, bytes address, Stream client, object resume, int64_t deadline_ms) except -3
+    cdef void give(self, Upstream up)
+    cdef void lost(self, Upstream up)
