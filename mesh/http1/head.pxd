@@ -54,6 +54,10 @@ cdef struct Line:
     uint8_t hop             # 1: hop-by-hop (RFC 9110 7.6.1), by name or because Connection lists it: not forwarded
 
 
+# One field line in buf[at:lf + 1], lf being its LF.  0: *line is filled in; else the status to refuse with, and *why.
+cdef int scan_field(const char *buf, Py_ssize_t at, Py_ssize_t lf, Line *line, const char **why) noexcept
+
+
 cdef class Head:
     """What requests and responses share.  All offsets count from `base`, the buffer given to the last parse()."""
     cdef const char *base
@@ -69,8 +73,13 @@ cdef class Head:
     cdef int status             # requests: the status to refuse with; responses: the status code
     cdef const char *why        # after a refusal: what was wrong, one ASCII sentence without markup
     # where the resumable scan stands
-    cdef Py_ssize_t seen
+    cdef Py_ssize_t seen        # bytes in which no further LF is to be looked for
+    cdef Py_ssize_t _begin      # of the start line
+    cdef Py_ssize_t _at         # of the line under way
     cdef int stage
+    cdef int _options           # what Connection says: CLOSE_OPTION ...
+    cdef int _listed            # how many other names it lists
+    cdef object _held           # what Python gave to parse_bytes
     cdef readonly Py_ssize_t max_bytes
     cdef readonly int max_lines
     cdef int index[32]          # by header id: the first line with it, or -1
@@ -106,6 +115,12 @@ cdef class RequestHead(Head):
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n) noexcept
     cdef bytes host_key(self)                   # lower case, without port and trailing dot; b"" where none
     cdef bytes target(self)                     # origin-form target as it may be forwarded, not cleaned
+    cdef int _start_line(self, const char *buf, Py_ssize_t n) noexcept
+    cdef int _request_line(self, const char *buf, Py_ssize_t at, Py_ssize_t end) noexcept
+    cdef Py_ssize_t _scan_path(self, const char *buf, Py_ssize_t at) noexcept
+    cdef Py_ssize_t _scan_query(self, const char *buf, Py_ssize_t at) noexcept
+    cdef int _other_form(self, const char *buf, Py_ssize_t at, Py_ssize_t end) noexcept
+    cdef int _settle(self, const char *buf) noexcept
 
 
 cdef class ResponseHead(Head):
@@ -114,3 +129,5 @@ cdef class ResponseHead(Head):
     cdef uint32_t reason_at, reason_len
     cdef void reset(self) noexcept
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n, bint to_head) noexcept   # to_head: answers a HEAD
+    cdef int _start_line(self, const char *buf, Py_ssize_t n) noexcept
+    cdef int _settle(self, const char *buf, bint to_head) noexcept
