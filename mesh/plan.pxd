@@ -40,8 +40,9 @@ cdef class Table:
     """The routers of one entrypoint."""
     cdef readonly str entry_point
     cdef readonly object matcher            # mesh.rules.matcher.Matcher of Routes
-    cdef dict certain
-    cdef readonly tuple routes
+    cdef dict certain                       # the matcher's
+    cdef readonly tuple routes              # as the model lists their routers
+    cdef list entries                       # what the matcher was built from; equal ones keep the table
     cdef Route find(self, RequestHead head)     # None: no router matches
 
 
@@ -50,3 +51,7 @@ cdef class Plan:
     cdef readonly dict tables               # entrypoint -> Table
     cdef readonly dict services             # qualified name -> Service
     cdef readonly dict endpoints            # (url, preserve_path, transport) -> Endpoint, all that are in use
+    cdef readonly tuple problems            # of mesh.errors.Problem: what could not be compiled, and is left out
+    cdef dict transports                    # each transport of an endpoint -> itself: comparing certificates once is enough
+    cdef dict rules                         # text -> (expression, default priority), of every rule in use
+    cdef dict routes                        # (entrypoint, router) -> Route
