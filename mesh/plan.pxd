@@ -52,6 +52,6 @@ cdef class Plan:
     cdef readonly dict services             # qualified name -> Service
     cdef readonly dict endpoints            # (url, preserve_path, transport) -> Endpoint, all that are in use
     cdef readonly tuple problems            # of mesh.errors.Problem: what could not be compiled, and is left out
-    cdef dict transports                    # each transport of an endpoint -> itself: comparing certificates once is enough
+    cdef dict transports                    # those in use, each -> itself: certificates are compared once
     cdef dict rules                         # text -> (expression, default priority), of every rule in use
     cdef dict routes                        # (entrypoint, router) -> Route
