@@ -132,7 +132,9 @@ cdef class Table:
         return <Route>(self.index.find(head, host) if found is None else found)
 
     def find_for(self, asked):
-        """The same for any mesh.rules.request.Asked: explain, check, tests."""
+        """The same for callers in Python, who may have any mesh.rules.request.Asked: explain, check, tests."""
+        if isinstance(asked, RequestHead):
+            return self.find(<RequestHead>asked)
         found = self.certain.get(asked.host)
         return self.matcher.find(asked) if found is None else found
 

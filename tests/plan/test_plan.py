@@ -11,6 +11,7 @@ import mesh.plan
 import mesh.rules.matcher
 import mesh.rules.predicates
 from mesh.errors import Place
+from mesh.http1.head import RequestHead
 from mesh.model import Dynamic, EntryPoint, LoadBalancer, Server, Service, Transport, from_json, to_json
 from mesh.rules.expression import quoted
 from mesh.rules.request import Request
@@ -282,6 +283,22 @@ def test_ten_thousand_weighted_services_inside_each_other_are_a_plan():
 def test_the_host_header_is_passed_unless_the_service_says_no():
     plan = compiled(model(service("s", "http://a"), service("own", "http://a", pass_host_header=False)))
     assert (plan.services["s"].pass_host_header, plan.services["own"].pass_host_header) == (True, False)
+
+
+# The way that requests take.
+
+@pytest.mark.parametrize("target, host, winner", [
+    ("/", "CART.shop.:8080", "carts"), ("/x", "cart.shop", "carts"), ("/a/../api/%7Ex", "stock.shop", "api"),
+    ("/apx", "stock.shop", "stocks"), ("http://cart.shop/", "stock.shop", "carts"), ("/", "nobody.shop", None),
+    ("/", "", None), ("/", "x.y.wild", "deep"), ("/api/~x", "x.wild", "wild"), ("/lost", "nobody.shop", "lost")])
+def test_the_head_of_a_request_finds_its_route(target, host, winner):
+    plan = compiled(shop(router("api", "Host(`stock.shop`) && PathPrefix(`/api/~`)", "stock"),
+                         router("wild", "Host(`*.wild`) && PathPrefix(`/api/`)", "stock"),
+                         router("deep", "Host(`**.wild`)", "cart"), router("lost", "Path(`/lost`)", "cart")))
+    head = RequestHead()
+    assert head.parse_bytes(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()) > 0
+    route = plan.tables["web"].find_for(head)
+    assert (route and route.router) == winner
 
 
 # What is left out.
