@@ -1,10 +1,11 @@
 """What a worker serves from: the dynamic configuration, compiled and frozen."""
 from mesh.balance.wrr cimport Wrr
 from mesh.http1.head cimport RequestHead
+from mesh.rules.index cimport Index
 
 
 cdef class Endpoint:
-    """One instance as a worker talks to it.  The same (url, preserve_path, transport) in the next plan is this object."""
+    """One instance as a worker talks to it; one of the same (url, preserve_path, transport) is the same object."""
     cdef readonly str url                   # as the file says it
     cdef readonly bytes host                # whom to connect to: a name or an address, without brackets
     cdef readonly int port
@@ -40,8 +41,10 @@ cdef class Table:
     """The routers of one entrypoint."""
     cdef readonly str entry_point
     cdef readonly object matcher            # mesh.rules.matcher.Matcher of Routes
-    cdef dict certain
-    cdef readonly tuple routes
+    cdef dict certain                       # the matcher's, as is
+    cdef Index index
+    cdef readonly tuple routes              # as the model lists their routers
+    cdef list entries                       # what the matcher was built from; equal ones keep the table
     cdef Route find(self, RequestHead head)     # None: no router matches
 
 
@@ -50,3 +53,7 @@ cdef class Plan:
     cdef readonly dict tables               # entrypoint -> Table
     cdef readonly dict services             # qualified name -> Service
     cdef readonly dict endpoints            # (url, preserve_path, transport) -> Endpoint, all that are in use
+    cdef readonly tuple problems            # of mesh.errors.Problem: what could not be compiled, and is left out
+    cdef dict transports                    # those in use, each -> itself: certificates are compared once
+    cdef dict rules                         # text -> (expression, default priority), of every rule in use
+    cdef dict routes                        # (entrypoint, router) -> Route

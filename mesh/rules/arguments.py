@@ -2,7 +2,7 @@
 
 Owns every check of an argument, with the hint how to write it; what cannot match any request is refused here rather
 than accepted in silence.  It refuses to know how text is read (language.py) and what a matcher does to a request
-(predicates.py).  Floor 1.
+(predicates.pyx).  Floor 1.
 """
 from __future__ import annotations
 

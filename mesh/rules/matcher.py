@@ -8,7 +8,8 @@ host and on those that name no host, not on how many hosts there are:
     deep    {suffix: routers}           Host(`**.example`)
     rest    routers                     everything that is bound to no host
 
-Each list is in order of priority; a list is left at its first match, and at the first router behind the best so far.
+Each list is in order of priority; a list is left at its first match, and at the first router behind the best so far
+(index.pyx, which is all that a request meets of this).
 Order: the higher priority first; among equal ones, by name.  (Traefik leaves that to chance.)  It refuses to know what
 a router does with the request: a target is any object.  Floor 1.
 """
@@ -22,13 +23,12 @@ from typing import Any, TypeAlias
 from mesh.rules.explain import Reason, reasons
 from mesh.rules.expression import Expr
 from mesh.rules.hosts import ANY, DEEP, EXACT, ONE, Piece, Plain, given, parents, pieces, plain
+from mesh.rules.index import Index
 from mesh.rules.predicates import Test, predicate
 from mesh.rules.request import Asked
 
 __all__ = ["Entry", "Matcher", "Reason"]
 
-# Rank (0 is asked first), what remains to be asked (None: nothing), and the entry's target.
-Candidate: TypeAlias = tuple[int, Test | None, Any]
 Compiled: TypeAlias = "tuple[tuple[Piece, Test | None], ...]"
 
 _SORTED_AT_ONCE = 250           # entries; about 0.1 ms
@@ -50,19 +50,18 @@ class Entry:
 class Matcher:
     """The routers of one entrypoint.  Immutable once built; many requests may use it at the same time."""
 
-    __slots__ = ("_compiled", "_deep", "_entries", "_exact", "_one", "_rest", "certain")
+    __slots__ = ("_compiled", "_entries", "certain", "index")
 
     # Hosts whose best router matches by the host alone: for these the answer needs no call.
     certain: Mapping[bytes, Any]
+
+    index: Index            # the rest of find(), for callers in C
 
     def __init__(self) -> None:
         """A matcher of no routers; build() makes the others."""
         self._entries: list[Entry] = []
         self._compiled: dict[Expr, Compiled] = {}
-        self._exact: dict[bytes, list[Candidate]] = {}
-        self._one: dict[bytes, list[Candidate]] = {}
-        self._deep: dict[bytes, list[Candidate]] = {}
-        self._rest: list[Candidate] = []
+        self.index = Index()
         self.certain = {}
 
     @classmethod
@@ -86,12 +85,9 @@ class Matcher:
                     yield
             self._compiled[entry.expr] = compiled
             for piece, test in compiled:
-                candidate = (rank, test, entry.target)
-                if piece.kind == EXACT:
-                    self._exact.setdefault(piece.key, []).append(candidate)
-                else:
+                self.index.file(piece.kind, piece.key, rank, test, entry.target)
+                if piece.kind != EXACT:
                     blockers.append((rank, piece))
-                    self._list(piece).append(candidate)
                 filed += 1
                 if filed % _FILED_AT_ONCE == 0:
                     yield
@@ -100,33 +96,7 @@ class Matcher:
 
     def find(self, request: Asked) -> Any:
         """The target of the first router, in order of priority, whose rule the request satisfies, or None."""
-        host = request.host
-        found, best = None, len(self._entries)
-        for rank, test, target in self._exact.get(host, ()):
-            if test is None or test(request):
-                found, best = target, rank
-                break
-        if self._one or self._deep:
-            found, best = self._find_wild(request, host, found, best)
-        for rank, test, target in self._rest:
-            if rank >= best:
-                break
-            if test is None or test(request):
-                return target
-        return found
-
-    def _find_wild(self, request: Asked, host: bytes, found: Any, best: int) -> tuple[Any, int]:
-        lists = [self._one.get(host.partition(b".")[2])]
-        if self._deep:
-            lists += [self._deep.get(suffix) for suffix in parents(host)]
-        for candidates in lists:
-            for rank, test, target in candidates or ():
-                if rank >= best:
-                    break
-                if test is None or test(request):
-                    found, best = target, rank
-                    break
-        return found, best
+        return self.index.find(request, request.host)
 
     def explain(self, request: Asked) -> list[Reason]:
         """For every router in order of priority: whether it matches this request, and why or why not."""
@@ -136,13 +106,9 @@ class Matcher:
         return len(self._entries)
 
     def __repr__(self) -> str:
-        return (f"<Matcher {len(self._entries)} routers, {len(self._exact)} hosts ({len(self.certain)} certain), "
-                f"{len(self._one) + len(self._deep)} wildcards, {len(self._rest)} without host>")
-
-    def _list(self, piece: Piece) -> list[Candidate]:
-        if piece.kind == ANY:
-            return self._rest
-        return (self._one if piece.kind == ONE else self._deep).setdefault(piece.key, [])
+        index = self.index
+        return (f"<Matcher {len(self._entries)} routers, {len(index.exact)} hosts ({len(self.certain)} certain), "
+                f"{len(index.one) + len(index.deep)} wildcards, {len(index.rest)} without host>")
 
     def _certain(self, blockers: list[tuple[int, Piece]]) -> Generator[None, None, dict[bytes, Any]]:
         """The hosts whose first candidate asks nothing, and before which no other piece can match."""
@@ -152,7 +118,7 @@ class Matcher:
             if piece.kind != ANY:
                 wild.setdefault((piece.kind, piece.key), []).append((rank, piece.rest))
         certain = {}
-        for number, (host, candidates) in enumerate(self._exact.items()):
+        for number, (host, candidates) in enumerate(self.index.exact.items()):
             rank, test, target = candidates[0]
             if test is None and _is_free(host, rank, rest) and not (wild and any(
                     not _is_free(host, rank, wild.get(key, [])) for key in _wild_keys(host))):
