@@ -54,10 +54,11 @@ cdef extern from "netinet/in.h" nogil:
         unsigned short sin6_port
         in6_addr sin6_addr
     unsigned short ntohs(unsigned short)
+    enum:
+        IPPROTO_TCP
 
 cdef extern from "netinet/tcp.h" nogil:
     enum:
-        IPPROTO_TCP
         TCP_NODELAY
 
 cdef extern from "arpa/inet.h" nogil:

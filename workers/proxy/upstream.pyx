@@ -37,9 +37,12 @@ cdef extern from "sys/socket.h" nogil:
         MSG_NOSIGNAL
         MSG_PEEK
 
-cdef extern from "netinet/tcp.h" nogil:
+cdef extern from "netinet/in.h" nogil:
     enum:
         IPPROTO_TCP
+
+cdef extern from "netinet/tcp.h" nogil:
+    enum:
         TCP_NODELAY
 
 cdef extern from "unistd.h" nogil:
