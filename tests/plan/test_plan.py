@@ -276,8 +276,9 @@ def test_workers_begin_at_different_places():
 
 def test_ten_thousand_weighted_services_inside_each_other_are_a_plan():
     chain = [weighted(f"w{n}", **{f"w{n + 1}": 1}) for n in range(10_000)]
-    plan = compiled(model(*chain, service("w10000", "http://a")))
+    plan, count = steps_of(model(*chain, service("w10000", "http://a")), WEB)
     assert turns(plan, "w0", 1) == ["http://a"]
+    assert count > 200
 
 
 def test_the_host_header_is_passed_unless_the_service_says_no():
