@@ -49,7 +49,7 @@ class Files:
         """These were told of in a former life: if they are gone now, that is news."""
         self._told.update(dict.fromkeys(paths, b""))
 
-    def list(self) -> Listing:
+    def find(self) -> Listing:
         """What is there now."""
         if self.directory:
             return list_directory(self.directory)

@@ -8,12 +8,35 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from mesh.model import Static
 from mesh.providers.catalog import Catalog, Settled
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
+from workers.agent.listing import Listing
 from workers.agent.watch import Inbox, Watch
+
+
+class Followable(Protocol):
+    """Files, and a way to take in what is new of them."""
+
+    files: Files
+
+    def look(self, now: float, anyway: bool = False, watch: Watch | None = None) -> list[str]:
+        """Takes in all that is new; answers the paths that it was about."""
+
+
+def listed(files: Files, watch: Watch | None) -> Listing:
+    """What is there now, watched from now on."""
+    listing = files.find()
+    if watch is not None:
+        top = os.path.realpath(files.directory) if files.directory else ""
+        for _ in range(3):              # what changed while the watch was set up is seen by listing once more
+            if not watch.follow(listing, top):
+                break
+            listing = files.find()
+    return listing
 
 
 def nothing() -> None:
@@ -36,14 +59,7 @@ class Sources:
 
     def look(self, now: float, anyway: bool = False, watch: Watch | None = None) -> list[str]:
         """Takes in all that is new; answers the paths that it was about."""
-        listing = self.files.list()
-        if watch is not None:
-            top = os.path.realpath(self.files.directory) if self.files.directory else ""
-            for _ in range(3):          # what changed while the watch was set up is seen by listing once more
-                if not watch.follow(listing, top):
-                    break
-                listing = self.files.list()
-        news = self.files.look(listing, now, anyway)
+        news = self.files.look(listed(self.files, watch), now, anyway)
         for path, said in news:
             self.files.naming(path)
             self.catalog.said(path, said)
@@ -65,7 +81,8 @@ def read_once(static: Static) -> tuple[Settled, tuple[str, ...]]:
 class Followed:
     """Sources that are looked at whenever there is a reason to: `wait`, then `turn`, for ever."""
 
-    def __init__(self, sources: Sources, follow: bool, inbox: Inbox, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, sources: Followable, follow: bool, inbox: Inbox,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._sources, self._inbox, self._clock = sources, inbox, clock
         self._quiet = sources.files.quiet
         self._watch = Watch(inbox) if follow else None

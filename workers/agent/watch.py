@@ -115,10 +115,10 @@ class Watch:
         wanted: dict[str, tuple[int, int, bool]] = {}
         for directory in sorted({*listing.directories, *listing.entries}):
             is_covered = top and directory != top and directory.startswith(f"{top}/")
-            if not is_covered and len(wanted) < MAX_WATCHES and (which := _identity(directory)):
-                wanted[directory] = (*which, directory == top)
+            if not is_covered and len(wanted) < MAX_WATCHES and (identity := _identity(directory)):
+                wanted[directory] = (*identity, directory == top)
         began, complaint = False, ""
-        for directory in [path for path, (which, _) in self._watches.items() if wanted.get(path) != which]:
+        for directory in [path for path, (former, _) in self._watches.items() if wanted.get(path) != former]:
             self._end(directory)
         for directory, which in wanted.items():
             if directory not in self._watches:

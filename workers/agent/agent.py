@@ -1,0 +1,92 @@
+"""The agent: the one process of a host that may block.  It follows the files, publishes, and answers the admin address.
+
+Owns the life of the process: its beat, its signals, about.json, and that no part of it ends another.  What it publishes
+and how stands in disk.py, what it answers in admin.py.
+
+The main thread runs gevent's hub, without monkey patching; the files are followed in a native thread.  This way round,
+because whatever comes later (probes, DNS, exporters, server-sent events, Redis) waits for sockets, by the hundred, and
+is at home on one hub; reading files blocks and computes, and with a thread of its own stalls nobody.  Signals reach the
+main thread, where the hub waits for them.  The two meet in shared memory alone.
+
+The beat says that both live: it stops when the thread has given no sign for STUCK_S, and the master replaces us.
+Floor 3.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import gevent
+from gevent.event import Event
+
+from mesh.model import Static
+from mesh.names import PRODUCT
+from mesh.shared.layout import FACT_AGENT_BEAT_MS
+from workers.about import About, is_same_time, read_about, started_at
+from workers.agent.admin import Admin
+from workers.agent.disk import Disk
+from workers.memory import SharedMemory, attach
+
+BEAT_S = 0.5
+STUCK_S = 120.0         # one file of 10 MiB may take half a minute; a network file system that hangs, for ever
+ABOUT_AGAIN_S = 5.0     # before about.json is tried again where it could not be written
+
+log = logging.getLogger(f"{PRODUCT}.agent")
+
+
+def main(static: Static, memory: SharedMemory, bound: Mapping[str, str], master_pid: int) -> None:
+    """The whole life of an agent; returns when it is asked to leave (SIGTERM) or when its master is gone.
+
+    `memory` is one whose boards this process holds, `bound` the entrypoints' addresses by name.
+    """
+    gevent.reinit()         # whatever hub the parent had is not ours
+    leaving = Event()
+    gevent.signal_handler(signal.SIGTERM, leaving.set)
+    _Agent(static, memory, bound, master_pid).live(leaving)
+
+
+class _Agent:
+    def __init__(self, static: Static, memory: SharedMemory, bound: Mapping[str, str], master_pid: int) -> None:
+        self.static, self.memory, self.master_pid = static, memory, master_pid
+        former = read_about(static.runtime_directory)
+        started = started_at(master_pid)
+        # a former agent of this master has told the log of all the problems that stand on the board
+        has_told = former.pid == master_pid and is_same_time(former.started, started)
+        self.about = About(master_pid, started=former.started if has_told else started, static_file=static.file,
+                           host=static.host_name, entry_points=dict(bound))
+        self.disk = Disk(static, memory, master_pid, has_told)
+        self.admin = Admin(static, attach(static.runtime_directory), bound, lambda: self.about)
+        self.written: About | None = None
+        self.write_again = 0.0
+
+    def live(self, leaving: Event) -> None:
+        thread = self.disk.start()
+        while True:
+            now = time.monotonic()
+            self.admin.open(now)
+            self._tell_about(now)
+            if now - self.disk.turned_at < STUCK_S:
+                self.memory.facts.store(FACT_AGENT_BEAT_MS, int(now * 1000))
+            if leaving.wait(BEAT_S):
+                break
+            if os.getppid() != self.master_pid:
+                log.warning("the master is gone: leaving")
+                break
+            if not thread.is_alive():
+                raise RuntimeError("the thread that follows the files has ended")
+        self.admin.close()
+
+    def _tell_about(self, now: float) -> None:
+        self.about = replace(self.about, admin=self.admin.bound)
+        if self.about == self.written or now < self.write_again:
+            return
+        try:
+            self.about.write(self.static.runtime_directory)
+            self.written = self.about
+        except OSError as error:
+            self.write_again = now + ABOUT_AGAIN_S
+            log.warning("about.json cannot be written: %s", (error.strerror or str(error)).lower())
