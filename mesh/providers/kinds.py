@@ -46,7 +46,9 @@ class Text(Kind):
         return node.text if self._match.search(node.text) else reading.wanted(node, at, self.words, self.hint)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "number"], **({"pattern": self.pattern} if self.pattern else {})}
+        # JSON Schema's expressions are ECMA-262's, which has other words for the two ends of a text
+        pattern = self.pattern.replace(r"\A", "^").replace(r"\Z", "$")
+        return {"type": ["string", "number"], **({"pattern": pattern} if pattern else {})}
 
 
 class Flag(Kind):
@@ -63,7 +65,9 @@ class Flag(Kind):
         return reading.wanted(node, at, self.words, "write true or false" if old else "")
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "boolean"}, {"enum": [0, 1, *_FALSE, *_TRUE]}]}
+        # the other spellings as a pattern: an editor would offer each of an enum for completion
+        return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1},
+                          {"type": "string", "pattern": f"^({'|'.join((*_TRUE, *_FALSE))})$"}]}
 
 
 class Whole(Kind):
@@ -71,7 +75,7 @@ class Whole(Kind):
 
     def __init__(self, low: int = -2**63, high: int = 2**63 - 1) -> None:
         self.low, self.high = low, high
-        if (low, high) == (-2**63, 2**63 - 1):
+        if low == -2**63 and high >= 2**31 - 1:
             self.words = "a whole number"
         elif high >= 2**31 - 1:
             self.words = f"a whole number from {low}"
@@ -87,6 +91,8 @@ class Whole(Kind):
                 value = int(value)
             if isinstance(value, int) and self.low <= value <= self.high:
                 return value
+            if isinstance(value, int):
+                return reading.wrong(node, f"{at}: {node.text} is out of bounds; wanted {self.low} to {self.high}")
         return reading.wanted(node, at, self.words)
 
     def schema(self) -> dict[str, Any]:
@@ -128,8 +134,11 @@ class Duration(Kind):
         return seconds if seconds >= 0 else reading.wanted(node, at, self.words)
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 0},
+        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_DURATION},
                           {"type": "string", "pattern": rf"^((?:{_PART})+|[0-9]+(\.[0-9]*)?)$"}]}
+
+    def written(self, default: Any) -> Any:
+        return f"{default:g}s" if isinstance(default, float) else None
 
 
 def duration(text: str) -> float:
@@ -172,6 +181,11 @@ class Choice(Kind):
         self.built, self.warns, self.refused, self.fold = built, warns, refused, fold
         self.words = "one of " + ", ".join((*built, *warns, *refused))
 
+    @property
+    def told(self) -> str:
+        later = (*self.warns, *self.refused)
+        return f"{self.words} (not supported yet: {', '.join(later)})" if later else self.words
+
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         if not isinstance(node, Scalar) or node.value is None:
             return reading.wanted(node, at, self.words)
@@ -193,6 +207,9 @@ class Choice(Kind):
         if not self.fold:
             return {"enum": list(known)}
         return {"enum": list(dict.fromkeys(form for word in known for form in (word, word.upper(), word.lower())))}
+
+    def written(self, default: Any) -> Any:
+        return default or None
 
 
 class Network(Kind):
@@ -285,6 +302,9 @@ class Listen(Kind):
     def schema(self) -> dict[str, Any]:
         pattern = self.pattern if not self.none else f"{self.pattern}|^$"
         return {"type": "string", "pattern": pattern}
+
+    def written(self, default: Any) -> Any:
+        return default if isinstance(default, str) and self._match.match(default) else None
 
 
 class FilePath(Kind):
