@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mesh.errors import did_you_mean
 from mesh.providers.shape import Kind, Reading
-from mesh.providers.tree import Node, Scalar
+from mesh.providers.tree import Node, Scalar, quoted
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
@@ -48,7 +48,10 @@ class Text(Kind):
     def schema(self) -> dict[str, Any]:
         # JSON Schema's expressions are ECMA-262's, which has other words for the two ends of a text
         pattern = self.pattern.replace(r"\A", "^").replace(r"\Z", "$")
-        return {"type": ["string", "number"], **({"pattern": pattern} if pattern else {})}
+        if not pattern:
+            return {"type": ["string", "number"]}
+        number = {"type": "number"} if self._match.search("-5") else {"type": "number", "minimum": 0}
+        return {"anyOf": [{"type": "string", "pattern": pattern}, number]}
 
 
 class Flag(Kind):
@@ -92,12 +95,12 @@ class Whole(Kind):
             if isinstance(value, int) and self.low <= value <= self.high:
                 return value
             if isinstance(value, int):
-                return reading.wrong(node, f"{at}: {node.text} is out of bounds; wanted {self.low} to {self.high}")
+                return reading.wrong(node, f"{at}: {quoted(node)} is out of bounds; wanted {self.low} to {self.high}")
         return reading.wanted(node, at, self.words)
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "integer", "minimum": self.low, "maximum": self.high},
-                          {"type": "string", "pattern": "^[-+]?[0-9]{1,30}$"}]}
+        # Digits in quotes are taken too, but an expression knows no bounds: the schema asks for the number itself.
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
 class Number(Kind):
@@ -157,16 +160,20 @@ class Size(Kind):
 
     def __init__(self, low: int = 0, high: int = 2**53) -> None:
         self.low, self.high = low, high
-        if low > 0:
-            self.words = f"{Size.words}, at least {low}"
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         value: object = node.value if isinstance(node, Scalar) else None
         if isinstance(value, str) and (match := _SIZE.match(value)):
             value = int(match[1]) * _SIZES[match[2]]
-        if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return reading.wanted(node, at, self.words)
+        if self.low <= value <= self.high:
             return value
-        return reading.wanted(node, at, self.words)
+        return reading.wrong(node, f"{at}: {quoted(node)} is out of bounds; wanted {self.low} to {self.high} bytes")
+
+    @property
+    def told(self) -> str:
+        return f"{self.words}, at least {self.low}" if self.low else self.words
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"type": "integer", "minimum": self.low, "maximum": self.high},
