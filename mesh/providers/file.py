@@ -32,8 +32,8 @@ OWN_SECTIONS: dict[str, tuple[str, Shape]] = {
     "mesh.services": ("services", MESH_SERVICE)}
 ALL_SECTIONS = (*OWN_SECTIONS, *LATER_SECTIONS)
 
-_NAME = re.compile(r"[^\s@]{1,200}\Z")
-_MESH_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+NAME = re.compile(r"[^\s@]{1,200}\Z")
+MESH_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 @dataclass(slots=True)
@@ -171,9 +171,9 @@ class _File:
         section, shape = OWN_SECTIONS[path]
         reading = Reading(self.file, f"{path}.{name}", self.read)
         is_mesh = path == "mesh.services"
-        if is_mesh and not _MESH_NAME.match(name):
+        if is_mesh and not MESH_NAME.match(name):
             reading.wrong(item, f'"{name}" is not a mesh name; wanted <service>.<namespace> such as orders.shop')
-        elif not _NAME.match(name) or not name.isprintable():
+        elif not NAME.match(name) or not name.isprintable():
             reading.wrong(item, f'"{name}" is not a name; wanted up to 200 characters without spaces and @')
         if again is not None:
             reading.twice(again, name, item)

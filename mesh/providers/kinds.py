@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mesh.errors import did_you_mean
 from mesh.providers.shape import Kind, Reading
-from mesh.providers.tree import Node, Scalar
+from mesh.providers.tree import Node, Scalar, quoted
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
@@ -46,7 +46,12 @@ class Text(Kind):
         return node.text if self._match.search(node.text) else reading.wanted(node, at, self.words, self.hint)
 
     def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "number"], **({"pattern": self.pattern} if self.pattern else {})}
+        # JSON Schema's expressions are ECMA-262's, which has other words for the two ends of a text
+        pattern = self.pattern.replace(r"\A", "^").replace(r"\Z", "$")
+        if not pattern:
+            return {"type": ["string", "number"]}
+        number = {"type": "number"} if self._match.search("-5") else {"type": "number", "minimum": 0}
+        return {"anyOf": [{"type": "string", "pattern": pattern}, number]}
 
 
 class Flag(Kind):
@@ -63,7 +68,9 @@ class Flag(Kind):
         return reading.wanted(node, at, self.words, "write true or false" if old else "")
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "boolean"}, {"enum": [0, 1, *_FALSE, *_TRUE]}]}
+        # the other spellings as a pattern: an editor would offer each of an enum for completion
+        return {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 0, "maximum": 1},
+                          {"type": "string", "pattern": f"^({'|'.join((*_TRUE, *_FALSE))})$"}]}
 
 
 class Whole(Kind):
@@ -71,7 +78,7 @@ class Whole(Kind):
 
     def __init__(self, low: int = -2**63, high: int = 2**63 - 1) -> None:
         self.low, self.high = low, high
-        if (low, high) == (-2**63, 2**63 - 1):
+        if low == -2**63 and high >= 2**31 - 1:
             self.words = "a whole number"
         elif high >= 2**31 - 1:
             self.words = f"a whole number from {low}"
@@ -87,11 +94,13 @@ class Whole(Kind):
                 value = int(value)
             if isinstance(value, int) and self.low <= value <= self.high:
                 return value
+            if isinstance(value, int):
+                return reading.wrong(node, f"{at}: {quoted(node)} is out of bounds; wanted {self.low} to {self.high}")
         return reading.wanted(node, at, self.words)
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "integer", "minimum": self.low, "maximum": self.high},
-                          {"type": "string", "pattern": "^[-+]?[0-9]{1,30}$"}]}
+        # Digits in quotes are taken too, but an expression knows no bounds: the schema asks for the number itself.
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
 class Number(Kind):
@@ -128,8 +137,11 @@ class Duration(Kind):
         return seconds if seconds >= 0 else reading.wanted(node, at, self.words)
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 0},
+        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_DURATION},
                           {"type": "string", "pattern": rf"^((?:{_PART})+|[0-9]+(\.[0-9]*)?)$"}]}
+
+    def written(self, default: Any) -> Any:
+        return f"{default:g}s" if isinstance(default, float) else None
 
 
 def duration(text: str) -> float:
@@ -148,16 +160,20 @@ class Size(Kind):
 
     def __init__(self, low: int = 0, high: int = 2**53) -> None:
         self.low, self.high = low, high
-        if low > 0:
-            self.words = f"{Size.words}, at least {low}"
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         value: object = node.value if isinstance(node, Scalar) else None
         if isinstance(value, str) and (match := _SIZE.match(value)):
             value = int(match[1]) * _SIZES[match[2]]
-        if isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return reading.wanted(node, at, self.words)
+        if self.low <= value <= self.high:
             return value
-        return reading.wanted(node, at, self.words)
+        return reading.wrong(node, f"{at}: {quoted(node)} is out of bounds; wanted {self.low} to {self.high} bytes")
+
+    @property
+    def told(self) -> str:
+        return f"{self.words}, at least {self.low}" if self.low else self.words
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"type": "integer", "minimum": self.low, "maximum": self.high},
@@ -171,6 +187,11 @@ class Choice(Kind):
                  fold: bool = False) -> None:
         self.built, self.warns, self.refused, self.fold = built, warns, refused, fold
         self.words = "one of " + ", ".join((*built, *warns, *refused))
+
+    @property
+    def told(self) -> str:
+        later = (*self.warns, *self.refused)
+        return f"{self.words} (not supported yet: {', '.join(later)})" if later else self.words
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         if not isinstance(node, Scalar) or node.value is None:
@@ -193,6 +214,9 @@ class Choice(Kind):
         if not self.fold:
             return {"enum": list(known)}
         return {"enum": list(dict.fromkeys(form for word in known for form in (word, word.upper(), word.lower())))}
+
+    def written(self, default: Any) -> Any:
+        return default or None
 
 
 class Network(Kind):
@@ -285,6 +309,9 @@ class Listen(Kind):
     def schema(self) -> dict[str, Any]:
         pattern = self.pattern if not self.none else f"{self.pattern}|^$"
         return {"type": "string", "pattern": pattern}
+
+    def written(self, default: Any) -> Any:
+        return default if isinstance(default, str) and self._match.match(default) else None
 
 
 class FilePath(Kind):

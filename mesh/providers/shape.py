@@ -83,6 +83,11 @@ class Kind(ABC):
 
     words: str = "a value"
 
+    @property
+    def told(self) -> str:
+        """`words` for a reader who has not said anything yet, and wants to know what has no effect."""
+        return self.words
+
     @abstractmethod
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         """The value that a node says, or WRONG after telling why; `at` is its path inside the object."""
@@ -90,6 +95,10 @@ class Kind(ABC):
     @abstractmethod
     def schema(self) -> dict[str, Any]:
         """The same as JSON Schema."""
+
+    def written(self, default: Any) -> Any:
+        """A default as a file would say it, None where it is nothing or has no such form ("the hostname")."""
+        return default if isinstance(default, (bool, int, float)) else None
 
 
 class Anything(Kind):
@@ -156,7 +165,8 @@ class MapOf(Kind):
         return WRONG if any(value is WRONG for value in values.values()) else values
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": self.kind.schema()}
+        return {"type": "object",
+                "additionalProperties": {"description": _sentence(self.kind.words), **self.kind.schema()}}
 
 
 class Either(Kind):
@@ -263,19 +273,39 @@ class Shape(Kind):
             reading.wrong(node, f"{start}wanted one of {_some(self.exactly_one, 40)}; found none", "missing")
 
     def schema(self) -> dict[str, Any]:
-        properties = {}
-        for field in self.fields.values():
-            doc = field.doc
-            if field.built is not Built.YES:
-                doc = f"{doc} Not supported yet: {LATER[field.built]}.".strip()
-            properties[field.name] = {**({"description": doc} if doc else {}), **field.kind.schema()}
+        properties = {field.name: {**self.about(field), **field.kind.schema()} for field in self.fields.values()}
         whole: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
         required = [field.name for field in self.fields.values() if field.required]
         if required:
             whole["required"] = required
-        if self.exactly_one:
+        if len(self.exactly_one) == len(self.fields) > 1:
+            whole |= {"minProperties": 1, "maxProperties": 1}
+        elif self.exactly_one:
             whole["oneOf"] = [{"required": [name]} for name in self.exactly_one]
         return whole
+
+    def about(self, field: Field) -> dict[str, Any]:
+        """What an editor shows beside a field: meaning, what may stand there, default, and whether it is built."""
+        description = f"{field.doc} {_sentence(field.kind.told)}".strip()
+        about: dict[str, Any] = {"title": field.name, "description": description}
+        value = field.kind.written(self.default_of(field))
+        if field.built is not Built.YES:
+            about["description"] += f" Not supported yet: {LATER[field.built]}."
+            about["deprecated"] = True
+            about["deprecationMessage"] = f"{field.name} is not supported yet: {LATER[field.built]}"
+        elif value is not None:
+            about["default"] = value
+        elif told := self.told_default(field):
+            about["description"] += f" Default: {told}."
+        return about
+
+    def told_default(self, field: Field) -> str:
+        """What holds where a field is not said, in words for a person; "" where that is nothing."""
+        default = self.default_of(field)
+        value = field.kind.written(default)
+        if value is None:
+            return default if isinstance(default, str) else ""
+        return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
     def default_of(self, field: Field) -> Any:
         """What holds where a field is not said, as the model has it."""
@@ -293,6 +323,11 @@ LATER = {Built.WARNS: "the object serves without it, and a warning says so",
 
 def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.value is None
+
+
+def _sentence(words: str) -> str:
+    """What a kind wants as a sentence; "" where that says no more than its type does."""
+    return "" if words in ("a mapping", "anything", "text") else f"{words[0].upper()}{words[1:]}."
 
 
 def _some(words: Iterable[str], limit: int = 12) -> str:

@@ -1,0 +1,90 @@
+"""hostmesh check: everything that is wrong with the files, before a reload or a colleague finds it.
+
+Owns the order of the questions and the last line.  The answers come from the code that a start and a reload go through:
+workers/machine.py for the static file, workers/agent/sources.py for dynamic ones.  Floor 4.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mesh.errors import ConfigError, Problem
+from mesh.model import Static
+from mesh.providers.catalog import Catalog, Settled
+from mesh.providers.quiet import Quiet
+from workers.agent.files import Files
+from workers.agent.sources import read_once
+from workers.commands.paper import Paper, print_json, problem_row
+from workers.machine import read_static
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was read, and what is wrong with it; `settled` is None where the static file was refused."""
+
+    static_file: str
+    files: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    settled: Settled | None = None
+
+    @property
+    def errors(self) -> int:
+        return sum(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        dynamic = self.settled.dynamic if self.settled else None
+        return {name: len(getattr(dynamic, name)) if dynamic else 0
+                for name in ("routers", "services", "middlewares", "transports")}
+
+
+def check(config: str | None, paths: Iterable[str], as_json: bool) -> int:
+    """Prints every problem and a last line; 0 when nothing is in error, 1 otherwise."""
+    checked = look(config, tuple(paths))
+    if as_json:
+        print_json({"good": not checked.errors, "static": checked.static_file, "files": checked.files,
+                    "serves": checked.counts, "problems": [problem_row(problem) for problem in checked.problems]})
+    else:
+        paper = Paper()
+        paper.problems(checked.problems)
+        _last_line(paper, checked)
+    return 1 if checked.errors else 0
+
+
+def look(config: str | None, paths: tuple[str, ...] = ()) -> Checked:
+    """Reads the static file and the dynamic ones (those at `paths`, else those that the static file names)."""
+    try:
+        static, warnings = read_static(config)
+    except ConfigError as refused:
+        return Checked(os.path.abspath(config or ""), (), refused.problems)
+    settled, files = read_these(static, paths) if paths else read_once(static)
+    return Checked(static.file, files, (*warnings, *settled.problems), settled)
+
+
+def read_these(static: Static, paths: Iterable[str]) -> tuple[Settled, tuple[str, ...]]:
+    """What files or directories at these paths say together, and which files that are."""
+    absolute = [os.path.abspath(path) for path in paths]
+    sources = [Files(path, "", Quiet()) if os.path.isdir(path) else Files("", path, Quiet()) for path in absolute]
+    catalog = Catalog(sources[0].read_named)
+    for files in sources:
+        for path, said in files.look(files.list(), 0.0, anyway=True):
+            catalog.said(path, said)
+    return catalog.settle(static.entry_points), catalog.files
+
+
+def _last_line(paper: Paper, checked: Checked) -> None:
+    warnings = len(checked.problems) - checked.errors
+    wrong = ", ".join(_count(number, what) for number, what in ((checked.errors, "error"), (warnings, "warning"))
+                      if number)
+    verdict = paper.painted("refused" if checked.errors else "good", fg="red" if checked.errors else "green", bold=True)
+    if checked.settled is None:
+        paper.line(f"{verdict}: {wrong} in the static file; nothing would be started, a reload would change nothing")
+        return
+    routers, services = (_count(checked.counts[name], name[:-1]) for name in ("routers", "services"))
+    paper.line(f"{verdict}: {f'{wrong}; ' if wrong else ''}{_count(len(checked.files), 'file')}; "
+               f"{routers} and {services} would serve")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
