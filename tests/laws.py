@@ -14,17 +14,18 @@ from pathlib import Path
 
 # Every room with its floor and its step on it: a room imports what is lower, or its own neighbours one way.  On floor 3
 # the single modules of workers/ come first (keeper uses logs and memory), above them proxy and agent, side by side.  On
-# floor 4 the commands call the master and the demo, and cli calls the commands.
+# floor 4 stand the master and the paper that all commands print on, above them the demo, the commands, and cli.
 FLOORS: dict[str, tuple[int, int]] = {
     "mesh.names": (0, 0), "mesh.errors": (0, 0), "mesh.model": (0, 0),
     "mesh.http1": (1, 0), "mesh.rules": (1, 0), "mesh.balance": (1, 0), "mesh.limits": (1, 0), "mesh.health": (1, 0),
     "mesh.middlewares": (1, 0), "mesh.shared": (1, 0),
     "mesh.providers": (2, 0), "mesh.plan": (2, 0), "mesh.table": (2, 0), "mesh.report": (2, 0),
     "workers.machine": (3, 0), "workers.listeners": (3, 0), "workers.logs": (3, 0), "workers.memory": (3, 0),
-    "workers.notify": (3, 0), "workers.report": (3, 0), "workers.keeper": (3, 0),
+    "workers.notify": (3, 0), "workers.about": (3, 0), "workers.report": (3, 0), "workers.keeper": (3, 0),
     "workers.proxy": (3, 1), "workers.agent": (3, 1),
-    "workers.master": (4, 0), "workers.demo": (4, 0), "workers.demo_service": (4, 0),
-    "workers.commands": (4, 1), "workers.cli": (4, 2),
+    "workers.master": (4, 0), "workers.commands.paper": (4, 0), "workers.demo_service": (4, 0),
+    "workers.demo_mesh": (4, 0), "workers.demo_tour": (4, 1), "workers.demo": (4, 2),
+    "workers.commands": (4, 3), "workers.cli": (4, 4),
 }
 
 # Law 2: what the pure half of the house may not have, and what of other people's it may.
