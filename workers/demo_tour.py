@@ -195,9 +195,10 @@ class Tour:
 
 def tell(paper: Paper, what: str, answer: Answer) -> None:
     """One request and its answer on one line."""
-    colour = "green" if 200 <= answer.status < 400 else "red" if answer.status in (0, *range(500, 600)) else "yellow"
+    colour = "green" if 200 <= answer.status < 400 else "yellow" if 400 <= answer.status < 500 else "red"
     status = paper.painted(str(answer.status) if answer.status else "failed", fg=colour, bold=True)
-    paper.line(f"  {what:<42}{status}  {answer.by or ' '.join(answer.text.split())[:60]}")
+    said = answer.text.partition("\n")[0].removeprefix(f"{answer.status} ")
+    paper.line(f"  {what:<42}{status}  {answer.by or said[:80]}")
 
 
 def problem_line(demo: Demo, problem: dict[str, Any]) -> str:
