@@ -103,7 +103,7 @@ cdef class RequestHead(Head):
     cdef uint32_t authority_at, authority_len   # Host's value, or the target's authority in absolute-form
     cdef bint absolute          # absolute-form target
     cdef bint asterisk          # "*"
-    cdef bint plain_path        # nothing in the path needs cleaning: no %, no //, no /. segment
+    cdef bint plain_path        # nothing in the path needs cleaning: no %, no //, no /. segment, and it is not empty
     cdef bint expect_continue
     cdef Py_ssize_t max_target
     cdef bytes _host, _path, _method            # made when asked for
@@ -114,6 +114,7 @@ cdef class RequestHead(Head):
     # resumes where it stands (buf may have moved); -1: refused, see status and why
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n) noexcept
     cdef bytes host_key(self)                   # lower case, without port and trailing dot; b"" where none
+    cdef bytes clean_path(self)                 # what `path` is for rules: fit to be forwarded, without the query
     cdef bytes target(self)                     # origin-form target as it may be forwarded, not cleaned
     cdef int _start_line(self, const char *buf, Py_ssize_t n) noexcept
     cdef int _request_line(self, const char *buf, Py_ssize_t at, Py_ssize_t end) noexcept

@@ -652,9 +652,8 @@ cdef class RequestHead(Head):
         """As mesh.rules.request.Asked."""
         return self.host_key()
 
-    @property
-    def path(self):
-        """Cleaned, as mesh.rules.request.Asked; `*` for asterisk-form.  Fit to be forwarded."""
+    cdef bytes clean_path(self):
+        """The path as rules see it and as it may be forwarded; `*` for asterisk-form."""
         if self._path is None:
             if self.path_len == 0:
                 self._path = b"*" if self.asterisk else b"" if self.method_id == CONNECT else b"/"
@@ -663,6 +662,11 @@ cdef class RequestHead(Head):
             else:
                 self._path = cleaned(self.base + self.path_at, self.path_len)
         return self._path
+
+    @property
+    def path(self):
+        """As mesh.rules.request.Asked."""
+        return self.clean_path()
 
     @property
     def method(self):
@@ -680,10 +684,10 @@ cdef class RequestHead(Head):
 
     # For callers in Python, such as tests and fuzzers.
 
-    def parse_bytes(self, bytes data not None):
-        """parse(): where the head ends, 0, or -1.  Give all bytes of the message each time."""
+    def parse_bytes(self, bytes data not None, Py_ssize_t upto=-1):
+        """parse() of data[:upto], which is the message from its first byte: where the head ends, 0, or -1."""
         self._held = data
-        return self.parse(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        return self.parse(PyBytes_AS_STRING(data), min(<size_t>upto, <size_t>PyBytes_GET_SIZE(data)))
 
     def start_over(self):
         """reset()."""
@@ -797,10 +801,10 @@ cdef class ResponseHead(Head):
 
     # For callers in Python, such as tests and fuzzers.
 
-    def parse_bytes(self, bytes data not None, bint to_head=False):
-        """parse(): where the head ends, 0, or -1.  Give all bytes of the message each time."""
+    def parse_bytes(self, bytes data not None, Py_ssize_t upto=-1, bint to_head=False):
+        """parse() of data[:upto], which is the message from its first byte: where the head ends, 0, or -1."""
         self._held = data
-        return self.parse(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), to_head)
+        return self.parse(PyBytes_AS_STRING(data), min(<size_t>upto, <size_t>PyBytes_GET_SIZE(data)), to_head)
 
     def start_over(self):
         """reset()."""

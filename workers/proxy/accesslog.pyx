@@ -109,7 +109,7 @@ cdef class AccessLog:
                               self.dropped - self._dropped_before)
 
     def reopen(self):
-        """The file was renamed (log rotation): goes on in a new one of the old name, or in the old one if that fails."""
+        """After a rotation: goes on in a new file of the old name, or in the old one if that cannot be made."""
         if self._buffer != NULL:
             self._writer.reopen()
 
@@ -118,6 +118,11 @@ cdef class AccessLog:
         if self._buffer != NULL:
             self._buffer = NULL
             self._drop(self._writer.close(self._used, CLOSE_S))
+
+    @property
+    def waiting(self):
+        """Bytes of lines that are not written yet; 0 after close()."""
+        return 0 if self._buffer == NULL else self._used + self._writer.unwritten()
 
     def tell(self, Outcome outcome not None):
         """One line; what the data path does by `record`, for callers in Python."""
@@ -137,9 +142,10 @@ cdef class Told(Outcome):
     cdef bytes _raw, _why
 
 
-def outcome_of(raw=None, RequestHead head=None, Route route=None, Service service=None, Endpoint endpoint=None, why=None,
-               entry_point="web", peer=(b"127.0.0.1", 50000), request_id=None, status=200, origin_status=0, cut=False,
-               retries=0, began_at_us=0, duration_us=0, origin_us=0, bytes_in=0, bytes_out=0, origin_bytes=0):
+def outcome_of(raw=None, RequestHead head=None, Route route=None, Service service=None, Endpoint endpoint=None,
+               why=None, entry_point="web", peer=(b"127.0.0.1", 50000), request_id=None, status=200, origin_status=0,
+               cut=False, retries=0, began_at_us=0, duration_us=0, origin_us=0, bytes_in=0, bytes_out=0,
+               origin_bytes=0):
     """An outcome of plain facts, for callers in Python; names as in Outcome.
 
     `raw` is the head of a request as sent, which `head`, an unused RequestHead, parses; ValueError when it is refused

@@ -19,7 +19,7 @@ cdef struct Moment:
 cdef class Form:
     cdef Moment moments[8]
     cdef const Moment *_moment(self, int64_t second) noexcept
-    # Both answer the end of the line that they wrote at p: at most `limit` bytes, limit >= PIPE_LINE_BYTES, and 16 bytes
-    # beyond them may be overwritten.  `count` is RequestCount.
+    # Both answer the end of the line that they wrote at p.  It has at most `limit` bytes, which are PIPE_LINE_BYTES or
+    # more; 16 bytes behind it may be overwritten.  `count` is RequestCount.
     cdef char *json(self, char *p, Py_ssize_t limit, Outcome outcome, int64_t count) noexcept
     cdef char *common(self, char *p, Py_ssize_t limit, Outcome outcome, int64_t count) noexcept

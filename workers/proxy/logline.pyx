@@ -25,8 +25,9 @@ cdef enum:
     # left of a line's limit is the target's (json) or shared by target, referer and agent (common).
     NAME_BYTES = 256        # routers, services, URLs, our own sentence
     HOST_BYTES = 288        # a host name is at most 253 bytes long
-    SHORT_BYTES = 80        # methods, entrypoints, addresses, request ids
-    FIXED_BYTES = 1600      # common: everything but target, referer and agent
+    ID_BYTES = 144          # request ids, which a client may have chosen
+    SHORT_BYTES = 80        # methods, entrypoints, addresses
+    FIXED_BYTES = 960       # common: everything but target, referer and agent
     MARK_BYTES = 5
     LONGEST_ESCAPE = 12     # a surrogate pair: \ud83d\ude00
 
@@ -157,8 +158,7 @@ cdef char *_put_escape(char *p, const uint8_t *text, Py_ssize_t n, bint json, in
 
 
 cdef char *_put_text(char *p, char *end, const char *text, Py_ssize_t n, bint json) noexcept nogil:
-    """The text, escaped; not beyond `end`: what would be, is cut, and marked.  8 bytes behind what is put are overwritten.
-    """
+    """The text, escaped; what would not fit before `end` is cut, with a mark.  8 bytes behind it may be overwritten."""
     cdef char *stop = end - MARK_BYTES
     cdef uint64_t eight
     cdef int length
@@ -208,7 +208,7 @@ cdef inline char *_quoted(char *p, const char *text, Py_ssize_t n, Py_ssize_t ro
 
 
 cdef inline const char *_utf8(str text, Py_ssize_t *n) noexcept:
-    """The text's own UTF-8 form, which it keeps: made once per name.  A text that has none (a lone surrogate) is "?"."""
+    """The text's own UTF-8 form, which it keeps: made once per name.  What has none (a lone surrogate) is "?"."""
     cdef const char *utf8 = PyUnicode_AsUTF8AndSize(text, n)
     if utf8 == NULL:
         PyErr_Clear()
@@ -236,7 +236,7 @@ cdef char *_put_header(char *p, RequestHead head, int id, Py_ssize_t room) noexc
 
 cdef void _split_authority(const char *text, Py_ssize_t n, const char **host, Py_ssize_t *host_len,
                            const char **port, Py_ssize_t *port_len) noexcept nogil:
-    """As Go's net.SplitHostPort, which Traefik uses: without brackets; where that fails all is the host, the port "-"."""
+    """As Go's net.SplitHostPort, which Traefik uses: no brackets; where it fails, all is the host and "-" the port."""
     cdef const char *colon = <const char *>memrchr(text, c":", n) if n else NULL
     host[0], host_len[0], port[0], port_len[0] = text, n, ABSENT, 1
     if n and text[0] == c"[":
@@ -327,7 +327,7 @@ cdef class Form:
             text = _utf8(outcome.entry_point, &n)
             p = _json_text(p, b',"entryPointName":"', text, n, SHORT_BYTES)
         if outcome.request_id is not None:
-            p = _json_text(p, b',"RequestId":"', outcome.request_id, len(outcome.request_id), SHORT_BYTES)
+            p = _json_text(p, b',"RequestId":"', outcome.request_id, len(outcome.request_id), ID_BYTES)
         if outcome.peer_host is not None:
             text, n = outcome.peer_host, len(outcome.peer_host)
             if memchr(text, c":", n) == NULL:
@@ -349,7 +349,8 @@ cdef class Form:
         if outcome.endpoint is not None:
             text = _utf8(outcome.endpoint.url, &n)
             p = _json_text(p, b',"ServiceURL":"', text, n, NAME_BYTES)
-            p = _json_text(p, b',"ServiceAddr":"', outcome.endpoint.authority, len(outcome.endpoint.authority), NAME_BYTES)
+            text, n = outcome.endpoint.authority, len(outcome.endpoint.authority)
+            p = _json_text(p, b',"ServiceAddr":"', text, n, NAME_BYTES)
         if outcome.why != NULL:
             p = _json_text(p, b',"Error":"', outcome.why, strlen(outcome.why), NAME_BYTES)
         if outcome.cut:

@@ -21,17 +21,20 @@ cdef struct Shared:
     int64_t reopen_error    # cell: errno of a reopen() that failed
     int64_t reopen          # cell: 1 while a reopen() is asked for
     int64_t close_by        # cell: CLOCK_MONOTONIC in ns by which the thread must end; 0: it serves on
+    int64_t tried           # cell: 1 when the thread has tried to open the path
     int64_t ended           # cell: 1 when the thread touches nothing any more
     int64_t piece           # cell: longest write; 0: any (a regular file)
     int fd
+    unsigned long device, inode     # of the file that was opened last
 
 
 cdef class LogWriter:
     cdef Shared *_shared
-    cdef Py_ssize_t _slack
+    cdef int64_t _end(self, Py_ssize_t n, double timeout_s) noexcept
     cdef bint idle(self) noexcept                       # the thread has nothing to write
     cdef char *exchange(self, Py_ssize_t n) noexcept    # gives n bytes to write; the buffer to fill next, NULL: not yet
     cdef char *buffer(self) noexcept                    # the one to fill first
+    cdef int64_t unwritten(self) noexcept               # bytes that the thread still has to write
     cdef bint pieces(self) noexcept                     # what is written to is no regular file
     cdef int error(self) noexcept
     cdef int take_reopen_error(self) noexcept

@@ -1,14 +1,14 @@
 """The thread behind the access log: it alone opens, writes and waits.
 
-Owns two buffers and the file.  The loop fills one buffer while the thread writes the other, and they change hands by one
-atomic word, so neither ever waits for the other.  The thread is a native one that never asks for the interpreter: it
-runs while Python runs, and a disk that hangs stops nobody else.  It refuses to drop: what it was given it tries to write
-until that succeeds or close() ends it; what finds no room meanwhile is the caller's to count.  Floor 3.
+Owns two buffers and the file.  The loop fills one buffer while the thread writes the other, and they change hands by
+one atomic word, so neither ever waits for the other.  The thread is a native one that never asks for the interpreter:
+it runs while Python runs, and a disk that hangs stops nobody else.  It refuses to drop: what it was given it tries to
+write until that succeeds or close() ends it; what finds no room meanwhile is the caller's to count.  Floor 3.
 
 Several workers append to one file.  A write holds whole lines, and the system appends it as a whole: to a regular file
 of any length (O_APPEND), to a pipe or a socket up to PIPE_LINE_BYTES, so anything but a regular file is written in
-pieces of whole lines not longer than that.  A write that was cut short (a disk that fills up, a signal to the whole
-machine) is finished before anything else of ours; another worker's lines may stand in between, which is the limit of it.
+pieces of whole lines not longer than that.  A write that was cut short, as by a disk that fills up, is finished before
+anything else of ours; another worker's lines may stand in between, which is the limit of it.
 """
 from libc.errno cimport EAGAIN, EDQUOT, EINTR, ENOSPC, errno
 from libc.stdlib cimport calloc, free, malloc
@@ -33,7 +33,8 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_attr_init(pthread_attr_t *attributes)
     int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size)
     int pthread_attr_destroy(pthread_attr_t *attributes)
-    int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *) noexcept nogil, void *arg)
+    int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *) noexcept nogil,
+                       void *arg)
     int pthread_join(pthread_t thread, void **answer)
     int pthread_setname_np(pthread_t thread, const char *name)
 
@@ -66,6 +67,7 @@ cdef enum:
     STANDARD_OUTPUT = 1
     MODE = 0o640                # of a file that is made: the same as the process log's
     PAUSE_MS = 100              # between two tries while it cannot be written; close() and reopen() are seen as soon
+    OPENING_MS = 100
     STACK_BYTES = 256 * 1024
 
 
@@ -78,7 +80,7 @@ cdef int64_t _now_ns() noexcept nogil:
 cdef void _open(Shared *shared) noexcept nogil:
     """Opens the path, anew if it was open; where that fails, an open file stays in use."""
     cdef struct_stat about
-    cdef int64_t done
+    cdef bint is_known, is_same
     cdef void *line
     cdef bint anew = cell_load(&shared.reopen) != 0
     cdef int fd = STANDARD_OUTPUT
@@ -92,11 +94,14 @@ cdef void _open(Shared *shared) noexcept nogil:
     if shared.fd >= 0 and shared.fd != STANDARD_OUTPUT:
         close_file(shared.fd)
     shared.fd = fd
-    cell_store(&shared.piece, 0 if fstat(fd, &about) == 0 and S_ISREG(about.st_mode) else PIPE_LINE_BYTES)
-    done = shared.done
-    if shared.path[0] and done and cell_load(&shared.given):
+    is_known = fstat(fd, &about) == 0
+    is_same = is_known and about.st_dev == shared.device and about.st_ino == shared.inode
+    cell_store(&shared.piece, 0 if is_known and S_ISREG(about.st_mode) else PIPE_LINE_BYTES)
+    if is_known:
+        shared.device, shared.inode = about.st_dev, about.st_ino
+    if shared.done and not is_same:
         # A line that was begun in the old file stands in the new one from its beginning.
-        line = memrchr(shared.writing, c"\n", done)
+        line = memrchr(shared.writing, c"\n", shared.done)
         cell_store(&shared.done, <char *>line + 1 - shared.writing if line != NULL else 0)
     if not cell_load(&shared.given):
         cell_store(&shared.error, 0)
@@ -111,7 +116,7 @@ cdef bint _write(Shared *shared) noexcept nogil:
     cdef void *end
     cdef Py_ssize_t sent
     if piece:
-        # Standard output may be a blocking pipe (the flag is shared with whoever else has it, so it is not ours to set).
+        # Standard output may be a blocking pipe: the flag is shared with whoever else has it, so it is not ours to set.
         asked.fd = shared.fd
         asked.events = POLLOUT
         if poll(&asked, 1, PAUSE_MS) <= 0:
@@ -130,7 +135,7 @@ cdef bint _write(Shared *shared) noexcept nogil:
     if sent == 0 or errno != EINTR:
         cell_store(&shared.error, errno if sent < 0 else ENOSPC)
     if shared.path[0] and shared.error not in (EAGAIN, EINTR, ENOSPC, EDQUOT):
-        close_file(shared.fd)   # the file itself may be lost (ESTALE, EIO, EPIPE of a FIFO): the next try opens the path
+        close_file(shared.fd)   # the file itself may be lost (ESTALE, EIO, a FIFO's EPIPE): the next try opens the path
         shared.fd = -1
     poll(NULL, 0, PAUSE_MS)
     return False
@@ -143,6 +148,7 @@ cdef void *_run(void *arg) noexcept nogil:
     while True:
         if shared.fd < 0 or cell_load(&shared.reopen):
             _open(shared)
+            cell_store(&shared.tried, 1)
         close_by = cell_load(&shared.close_by)
         if not cell_load(&shared.given):
             if close_by:
@@ -181,14 +187,15 @@ cdef int64_t _lines(const char *text, Py_ssize_t n) noexcept nogil:
 cdef class LogWriter:
     """Writes buffers of `size` bytes (and `slack` behind them) to the path, or to standard output where it is empty.
 
-    The file is opened by the thread, so this does not wait for a disk either.  OSError where no thread can be started.
+    The file is opened by the thread, for which this waits OPENING_MS at most, so that the kind of file and what may be
+    wrong with it are known from the start.  OSError where no thread can be started.
     """
 
     def __cinit__(self, bytes path, Py_ssize_t size, Py_ssize_t slack):
         cdef Shared *shared = <Shared *>calloc(1, sizeof(Shared))
         cdef pthread_attr_t attributes
         cdef sigset_t signals, before
-        cdef int failed
+        cdef int failed, waited = 0
         if shared == NULL:
             raise MemoryError
         shared.fd = -1
@@ -215,16 +222,23 @@ cdef class LogWriter:
             raise OSError(failed, f"the access log's thread: {strerror(failed).decode(errors='replace')}")
         pthread_setname_np(shared.thread, b"mesh access log")
         self._shared = shared
+        while waited < OPENING_MS and not cell_load(&shared.tried):
+            waited += 1
+            with nogil:
+                poll(NULL, 0, 1)
 
     def __dealloc__(self):
         if self._shared != NULL:
-            self.close(0, 0.0)
+            self._end(0, 0.0)
 
     cdef char *buffer(self) noexcept:
         return self._shared.filling
 
     cdef bint idle(self) noexcept:
         return cell_load(&self._shared.given) == 0
+
+    cdef int64_t unwritten(self) noexcept:
+        return cell_load(&self._shared.given) - cell_load(&self._shared.done)
 
     cdef bint pieces(self) noexcept:
         return cell_load(&self._shared.piece) != 0
@@ -252,11 +266,14 @@ cdef class LogWriter:
         sem_post(&self._shared.wake)
 
     def close(self, Py_ssize_t n, double timeout_s):
-        """Writes the n bytes of the filled buffer and ends the thread within this time; answers how many lines are lost.
+        """Writes the n bytes of the filled buffer and ends the thread within this time; answers how many lines it lost.
 
         A thread that hangs in the system beyond it (a dead network disk) is left alone, with its memory, to the end of
         the process.
         """
+        return self._end(n, timeout_s)
+
+    cdef int64_t _end(self, Py_ssize_t n, double timeout_s) noexcept:
         cdef Shared *shared = self._shared
         cdef int64_t by = _now_ns() + <int64_t>(timeout_s * 1e9)
         cdef int64_t lost = 0
