@@ -11,8 +11,7 @@ cdef class Endpoint:
     cdef readonly int port
     cdef readonly bint tls                  # https
     cdef readonly bytes authority           # for Host where the client's is not passed: no default port, v6 in brackets
-    cdef readonly bytes prefix              # path of the url that goes before the request's, without a trailing slash
-    cdef readonly bytes whole_path          # preservePath: the target's path is this instead (b"": it is not)
+    cdef readonly bytes prefix              # preservePath: the url's path, without a trailing slash; else b""
     cdef readonly object transport          # mesh.model.Transport
     cdef public object pool                 # the worker's connections to it; set before the plan serves
 

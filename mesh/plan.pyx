@@ -50,9 +50,7 @@ cdef class Endpoint:
             named = f"[{address}]"
         self.host = host.encode("ascii")
         self.authority = (named if self.port == usual else f"{named}:{self.port}").encode("ascii")
-        path = parts.path.encode("ascii")
-        self.prefix = b"" if preserve_path else path.removesuffix(b"/")
-        self.whole_path = path if preserve_path else b""
+        self.prefix = parts.path.encode("ascii").removesuffix(b"/") if preserve_path else b""
 
     def __repr__(self):
         how = f" by {self.transport.name}" if self.transport.name else ""

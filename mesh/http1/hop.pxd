@@ -20,7 +20,6 @@ cdef class Rewrite:
     cdef Peer peer
     cdef bytes host             # sent as Host; None: the client's
     cdef bytes prefix           # before the path
-    cdef bytes whole_path       # in place of the path; b"" or None: no
     cdef bint sanitize          # the path is sent cleaned
     cdef bint secure            # the client came by TLS
     cdef bytes request_id       # made by us; None: the client's own X-Request-Id is kept

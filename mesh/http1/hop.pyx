@@ -68,7 +68,7 @@ cdef class Rewrite:
         cdef Line *last = &head.lines[head.count - 1] if head.count else NULL
         cdef Py_ssize_t size = ADDED + (last.end if last is not NULL else 0)
         size += head.target_len + 2 * head.authority_len + len(self.peer.lines) + len(self.peer.server)
-        for text in (self.host, self.prefix, self.whole_path, self.request_id):
+        for text in (self.host, self.prefix, self.request_id):
             if text is not None:
                 size += len(<bytes>text)
         return size
@@ -144,18 +144,15 @@ cdef class Rewrite:
     cdef char *_target(self, char *out, RequestHead head) except NULL:
         cdef const char *base = head.base
         cdef bytes path
-        if self.whole_path:
-            out = put_bytes(out, self.whole_path)
+        if self.prefix:
+            out = put_bytes(out, self.prefix)
+        if head.path_len == 0:
+            out = put(out, b"/", 1)             # http://host?query
+        elif head.plain_path or not self.sanitize:
+            out = put(out, base + head.path_at, head.path_len)
         else:
-            if self.prefix:
-                out = put_bytes(out, self.prefix)
-            if head.path_len == 0:
-                out = put(out, b"/", 1)         # http://host?query
-            elif head.plain_path or not self.sanitize:
-                out = put(out, base + head.path_at, head.path_len)
-            else:
-                path = head.path
-                out = put_bytes(out, path)
+            path = head.path
+            out = put_bytes(out, path)
         if head.has_query:
             out = put(out, b"?", 1)
             out = put(out, base + head.query_at, head.query_len)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
 
 from mesh.errors import Place, Problem, did_you_mean
 from mesh.model import LoadBalancer, Middleware, Router, Server, Service, Transport, Weighted
@@ -181,6 +182,8 @@ class _File:
         refused = _tell_later(reading, is_middleware=section == "middlewares")
         said = Said(section, f"{name}@{'mesh' if is_mesh else 'file'}", reading.object, reading.place(item), None,
                     refused=refused, places=_references(reading, values) if values is not WRONG else {})
+        if values is not WRONG:
+            _tell_lost_paths(reading, values)
         if values is not WRONG and not reading.is_broken:
             said.now = _MAKE[path](said.name, values, said.place)
         said.problems = tuple(reading.problems)
@@ -209,6 +212,19 @@ def _tell_later(reading: Reading, is_middleware: bool) -> bool:
             f"{'has' if len(warned) == 1 else 'have'} no effect", "warning", "unsupported"))
     return bool(refused) or any(problem.code == "unsupported" and problem.severity == "error"
                                 for problem in reading.problems)
+
+
+def _tell_lost_paths(reading: Reading, values: dict[str, Any]) -> None:
+    """The path of an endpoint's url means nothing without preservePath, in Traefik as well; there in silence."""
+    for at, balancer in (("loadBalancer.servers", values.get("loadBalancer")), ("endpoints", values)):
+        for index, server in enumerate((balancer or {}).get("servers", ())):
+            path = urlsplit(server["url"]).path
+            if path.strip("/") and not server.get("preserve_path"):
+                place = reading.places.get(f"{at}[{index}].url") or reading.places.get(f"{at}[{index}]")
+                if place is not None:
+                    reading.problems.append(Problem(
+                        place, reading.object, f"the path {path} of the url has no effect", "warning", "bad-value",
+                        "preservePath: true puts it before the path of each request"))
 
 
 def _is_are(names: list[str]) -> str:

@@ -55,10 +55,10 @@ PASSIVE_HEALTH_CHECK = Shape(Field("failureWindow", Duration()), Field("maxFaile
 ENDPOINT = Url("http", "https", refused=("h2c",))
 
 SERVER = Shape(
-    Field("url", ENDPOINT, "Scheme, host and port of the endpoint; a path is put before the request's.", "url",
+    Field("url", ENDPOINT, "Scheme, host and port of the endpoint; a path counts with `preservePath` alone.", "url",
           required=True),
     Field("weight", WEIGHT, "Its share; 0 gets nothing.", "weight"),
-    Field("preservePath", Flag(), "Send the path of `url` in place of the request's.", "preserve_path"),
+    Field("preservePath", Flag(), "Put the path of `url` before the request's.", "preserve_path"),
     words="an endpoint such as {url: \"http://10.0.0.1:8080\"}", model=Server)
 
 STRATEGY = Choice("wrr", warns=("p2c", "hrw", "leasttime"))

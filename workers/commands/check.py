@@ -68,7 +68,7 @@ def read_these(static: Static, paths: Iterable[str]) -> tuple[Settled, tuple[str
     sources = [Files(path, "", Quiet()) if os.path.isdir(path) else Files("", path, Quiet()) for path in absolute]
     catalog = Catalog(sources[0].read_named)
     for files in sources:
-        for path, said in files.look(files.list(), 0.0, anyway=True):
+        for path, said in files.look(files.find(), 0.0, anyway=True):
             catalog.said(path, said)
     return catalog.settle(static.entry_points), catalog.files
 

@@ -342,7 +342,7 @@ cdef class Exchange:
         cdef Py_ssize_t room
         rewrite.peer = client.peer
         rewrite.host = None if self.outcome.service.pass_host_header and request.authority_len else endpoint.authority
-        rewrite.prefix, rewrite.whole_path = endpoint.prefix, endpoint.whole_path
+        rewrite.prefix = endpoint.prefix
         rewrite.sanitize = self.door.sanitize
         rewrite.framing = CHUNKED if request.chunked else SIZED if request.length >= 0 else NO_BODY
         room = rewrite.room(request) + TOGETHER
