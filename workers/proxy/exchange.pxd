@@ -7,7 +7,7 @@ from mesh.http1.hop cimport Peer, Rewrite
 from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
 from workers.proxy.stream cimport Piece, Stream
-from workers.proxy.upstream cimport Pool, Upstream
+from workers.proxy.upstream cimport Upstream
 
 cdef enum:
     # how the conversation with an endpoint ended
@@ -72,13 +72,13 @@ cdef class Exchange:
     cdef inline bint _is_last(self) noexcept
     cdef int _read_head(self) except -2
     cdef bint _route(self) except -1
+    cdef bint _goes_round(self) except -1
     cdef bint _forward(self) except -1
     cdef bint _another(self, list tried) except -1
     cdef int _prepare(self) except -1
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int _converse(self) except -1
     cdef int _wait(self) except -1
-    cdef inline Pool pool(self)
     cdef inline int64_t _from_now(self, int64_t ms) noexcept
     cdef int64_t _soonest(self, int64_t deadline_ms) noexcept
     cdef inline bint _has_hung(self) noexcept

@@ -23,7 +23,7 @@ from libc.string cimport memcpy
 
 from mesh.http1.body cimport Body
 from mesh.http1.head cimport (
-    CONNECT, DELETE, GET, HEAD, OPTIONS, PUT, TRACE, X_REQUEST_ID, RequestHead, ResponseHead,
+    CONNECT, DELETE, GET, HEAD, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead, ResponseHead,
 )
 from mesh.http1.hop cimport (
     CHUNKED, NO_BODY, SIZED, Rewrite, is_request_id, response_room, write_interim, write_response,
@@ -59,6 +59,7 @@ cdef enum:
     MOST_LOOKS = 64             # picks that look for one that was not tried
     TOGETHER = 4096             # so many bytes are copied behind the head, to be sent with it by one plain send
     ROOM = 4096                 # the least window for a body behind a head
+    MOST_HOPS = 8               # through proxies of ours: an endpoint that is the proxy itself would go on for ever
     HALF_CLOSED_MS = 1000       # a client that has ended its side may still read; if nothing could be sent to it for
                                 # so long it is gone.  FIN alone does not tell the two apart
     LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
@@ -260,6 +261,8 @@ cdef class Exchange:
             return self._answer(405, b"this proxy takes neither CONNECT nor TRACE")
         if request.asterisk:
             return self._answer(200, b"")
+        if request.index[VIA] >= 0 and self._goes_round():
+            return self._answer(508, b"this request has come through hostmesh too often: an endpoint leads back here")
         outcome.route = self.door.table.find(request)
         if outcome.route is None:
             return self._answer(404, b"no router matches this request (hostmesh explain tells why)")
@@ -270,6 +273,13 @@ cdef class Exchange:
         if outcome.endpoint is None:
             return self._answer(503, b"the service has no endpoint")
         return self._forward()
+
+    cdef bint _goes_round(self) except -1:
+        """RFC 9110 7.6.3: Via tells who has passed the request on."""
+        cdef int passed = 0
+        for value in self.request.header_values(b"via"):
+            passed += (<bytes>value).count(b" hostmesh")
+        return passed >= MOST_HOPS
 
     cdef bint _forward(self) except -1:
         """Sends the request to an endpoint, or to another where that is safe, and relays the answer."""
@@ -455,8 +465,8 @@ cdef class Exchange:
                 until_ms = other_ms if not until_ms or other_ms < until_ms else until_ms
         elif not self.has_answer:
             late = LATE
-            if self.pool().answer_ms:
-                until_ms = self.sent_us // 1000 + self.pool().answer_ms
+            if self.up.pool.answer_ms:
+                until_ms = self.sent_us // 1000 + self.up.pool.answer_ms
         how = wait(client, from_client, self.up, from_up, client.resume, self._soonest(until_ms))
         if how & WOKEN:
             return GONE
@@ -466,9 +476,6 @@ cdef class Exchange:
             # a deadline that was moved on meanwhile (by what could still be sent to a half-closed client) is none
             return late if self._soonest(until_ms) <= now_us() // 1000 else 0
         return 0
-
-    cdef inline Pool pool(self):
-        return <Pool>self.outcome.endpoint.pool
 
     cdef inline int64_t _from_now(self, int64_t ms) noexcept:
         return now_us() // 1000 + ms if ms else 0
@@ -665,7 +672,7 @@ cdef class Exchange:
             return False
         if is_sent and not self.response.close and not self.response.until_close and self.excess == 0:
             self.up = None
-            self.pool().give(up)
+            up.pool.give(up)
         if is_sent and not self.closing:
             return True
         if not is_sent or client.readable or client.n > self.next_at:

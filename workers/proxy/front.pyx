@@ -8,6 +8,7 @@ from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, EN
 from libc.stdint cimport int64_t
 
 import logging
+import socket
 import ssl
 import time
 
@@ -26,6 +27,7 @@ from workers.proxy import door as doors
 from workers.proxy import exchange, stream
 from workers.proxy.resolver import Resolver
 from workers.proxy.tls import context_of
+from workers.proxy.upstream import KEEP_ALIVE
 
 cdef extern from "sys/socket.h" nogil:
     struct sockaddr:
@@ -34,12 +36,9 @@ cdef extern from "sys/socket.h" nogil:
         pass
     ctypedef unsigned int socklen_t
     int accept4(int, sockaddr *, socklen_t *, int)
-    int setsockopt(int, int, int, const void *, socklen_t)
     enum:
         SOCK_NONBLOCK
         SOCK_CLOEXEC
-        SOL_SOCKET
-        SO_KEEPALIVE
         AF_INET
 
 cdef extern from "netinet/in.h" nogil:
@@ -54,12 +53,6 @@ cdef extern from "netinet/in.h" nogil:
         unsigned short sin6_port
         in6_addr sin6_addr
     unsigned short ntohs(unsigned short)
-    enum:
-        IPPROTO_TCP
-
-cdef extern from "netinet/tcp.h" nogil:
-    enum:
-        TCP_NODELAY
 
 cdef extern from "arpa/inet.h" nogil:
     const char *inet_ntop(int, const void *, char *, socklen_t)
@@ -83,6 +76,9 @@ cdef class Listening:
     def __init__(self, Door door, Front front, sock):
         self.door, self.front, self.sock, self.fd = door, front, sock, sock.fileno()
         self.watcher = get_hub().loop.io(self.fd, 1)
+        # Accepted sockets inherit these on Linux: no calls for each of them.  Who has vanished is found out in 2 minutes.
+        for level, option, value in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEP_ALIVE):
+            sock.setsockopt(level, option, value)
 
     def start(self):
         self.watcher.start(self._accept)
@@ -99,7 +95,7 @@ cdef class Listening:
         cdef socklen_t size
         cdef char text[64]
         cdef const char *shown
-        cdef int count, fd, port, yes = 1
+        cdef int count, fd, port
         for count in range(ACCEPTED_AT_ONCE):
             size = sizeof(address)
             fd = accept4(self.fd, <sockaddr *>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -109,8 +105,6 @@ cdef class Listening:
                 if errno == EMFILE or errno == ENFILE or errno == ENOBUFS or errno == ENOMEM:
                     self.front.rest(self)
                 return
-            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes))
-            setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes))
             if (<sockaddr *>&address).sa_family == AF_INET:
                 shown = inet_ntop(AF_INET, &(<sockaddr_in *>&address).sin_addr, text, sizeof(text))
                 port = ntohs((<sockaddr_in *>&address).sin_port)

@@ -41,7 +41,7 @@ def is_address(host: str) -> bool:
 
 
 class Resolver:
-    """The names of all pools of one worker; `pools` have `endpoint` and `resolved(addresses)`."""
+    """The names of all pools of one worker; `pools` have `host`, `port` and `resolved(addresses)`."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -54,9 +54,9 @@ class Resolver:
         """Gives every pool its addresses; waits for names that are new, for a short while."""
         by_name: dict[str, list[Any]] = {}
         for number, pool in enumerate(pools):
-            host = pool.endpoint.host.decode()
+            host = pool.host.decode()
             if is_address(host):
-                pool.resolved([packed(host, pool.endpoint.port)])
+                pool.resolved([packed(host, pool.port)])
             else:
                 by_name.setdefault(host, []).append(pool)
                 self._hand_out(host, [pool])
@@ -72,7 +72,7 @@ class Resolver:
         self._next = now + AGAIN_S
         by_name: dict[str, list[Any]] = {}
         for pool in pools.values():
-            host = pool.endpoint.host.decode()
+            host = pool.host.decode()
             if not is_address(host):
                 by_name.setdefault(host, []).append(pool)
         for host, asking in by_name.items():
@@ -95,5 +95,5 @@ class Resolver:
     def _hand_out(self, host: str, pools: list[Any]) -> None:
         if host in self._known:
             for pool in pools:
-                pool.resolved([packed(address, pool.endpoint.port) for address in self._known[host]])
+                pool.resolved([packed(address, pool.port) for address in self._known[host]])
 

@@ -1,7 +1,6 @@
 """Connections to endpoints: a pool for each, and what a connection adds to a stream."""
 from libc.stdint cimport int64_t
 
-from mesh.plan cimport Endpoint
 from workers.proxy.stream cimport Stream
 
 
@@ -22,7 +21,9 @@ cdef class SecureUpstream(Upstream):
 
 
 cdef class Pool:
-    cdef readonly Endpoint endpoint
+    cdef readonly str url
+    cdef readonly bytes host        # of the endpoint: a name or an address
+    cdef readonly int port
     cdef readonly list idle     # the freshest last
     cdef readonly list addresses    # packed sockaddrs; [] while the name is not resolved
     cdef readonly object context    # ssl.SSLContext, or None for http

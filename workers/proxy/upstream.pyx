@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.errno cimport EADDRNOTAVAIL, ECONNREFUSED, ECONNRESET, EINPROGRESS, EMFILE, ENFILE, errno
 from libc.string cimport memcpy
 
+import socket
 import ssl
 
 from workers.proxy.stream cimport (
@@ -44,12 +45,22 @@ cdef extern from "netinet/in.h" nogil:
 cdef extern from "netinet/tcp.h" nogil:
     enum:
         TCP_NODELAY
+        TCP_KEEPIDLE
+        TCP_KEEPINTVL
+        TCP_KEEPCNT
 
 cdef extern from "unistd.h" nogil:
     int c_close "close"(int)
 
 cdef enum:
     RECORDS = 65536         # ciphertext read at once
+    # A host that has vanished without a word is noticed after 60 + 4 * 15 s, also by a tunnel or a stream that is silent.
+    IDLE_S = 60
+    INTERVAL_S = 15
+    PROBES = 4
+
+KEEP_ALIVE = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, IDLE_S),
+              (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, INTERVAL_S), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES))
 
 
 cdef class Upstream(Stream):
@@ -75,7 +86,7 @@ cdef class Upstream(Stream):
         return c_recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 and errno == 11    # EAGAIN
 
     def __repr__(self):
-        return f"<Upstream {self.pool.endpoint.url}{', idle' if self.idle else ''}>"
+        return f"<Upstream {self.pool.url}{', idle' if self.idle else ''}>"
 
 
 cdef class SecureUpstream(Upstream):
@@ -236,8 +247,9 @@ cdef class SecureUpstream(Upstream):
 cdef class Pool:
     """All connections of this worker to one endpoint; `context` is an ssl.SSLContext for https."""
 
-    def __init__(self, Endpoint endpoint, context, server_name):
-        self.endpoint = endpoint
+    def __init__(self, endpoint, context, server_name):
+        # not the endpoint itself, which knows its pool: the collector never looks at plans (worker.py), so no circles
+        self.url, self.host, self.port = endpoint.url, endpoint.host, endpoint.port
         self.context = context
         self.server_name = server_name
         self.idle = []
@@ -287,7 +299,7 @@ cdef class Pool:
 
     cdef int _dial(self, Upstream up, bytes address, Stream client, object resume, int64_t deadline_ms) except -3:
         cdef const sockaddr *packed = <const sockaddr *>PyBytes_AS_STRING(address)
-        cdef int yes = 1, error = 0, how
+        cdef int yes = 1, error = 0, how, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES
         cdef socklen_t size = sizeof(error)
         cdef int fd = c_socket(packed.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
         if fd < 0:
@@ -296,6 +308,9 @@ cdef class Pool:
             return FAILED
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes))
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval))
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes))
         if c_connect(fd, packed, PyBytes_GET_SIZE(address)) == 0:
             up.open(fd)
             return 0
@@ -347,4 +362,4 @@ cdef class Pool:
         self._retired = False
 
     def __repr__(self):
-        return f"<Pool {self.endpoint.url}: {len(self.idle)} idle, {self.made} made>"
+        return f"<Pool {self.url}: {len(self.idle)} idle, {self.made} made>"
