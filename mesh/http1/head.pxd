@@ -67,7 +67,7 @@ cdef class Head:
     cdef int minor              # HTTP/1.<minor>: 0 or 1
     cdef bint close             # the connection ends after this message (Connection: close, or 1.0 without keep-alive)
     cdef bint chunked
-    cdef bint upgrade           # Connection: upgrade together with an Upgrade header
+    cdef bint upgrade           # Connection: upgrade together with an Upgrade header, no body, HTTP/1.1, and it is not to h2c
     cdef int64_t length         # Content-Length, or -1 where none was said
     cdef int hops               # how many lines are hop-by-hop
     cdef int status             # requests: the status to refuse with; responses: the status code

@@ -276,6 +276,9 @@ cdef int said_of_message(Head head, const char *buf, Line *line) noexcept:
             if is_coded_and_chunked(value, n):
                 return head.refuse(501, b"this transfer coding is not implemented")
             return head.refuse(400, b"the Transfer-Encoding is not chunked")
+        # llhttp, for one, does not see chunked in `chunked HTAB`, and what stands before it may not have either
+        if line.end - 2 != line.value + line.value_len or memchr(buf + line.at, c'\t', line.value - line.at) is not NULL:
+            return head.refuse(400, b"there is odd white space around chunked")
         head.chunked = True
     elif id == CONNECTION:
         return read_connection(head, value, n)
@@ -404,16 +407,18 @@ cdef void drop_listed(Head head, const char *buf) noexcept:
 
 
 cdef bint wants_upgrade(Head head, const char *buf) noexcept:
-    """Does an Upgrade header name a protocol, and none name h2c?
+    """Does an Upgrade header name a protocol, and none name h2c, and is there no body?
 
-    Behind a switch to h2c every further request would pass unseen; RFC 9113 3.1 has withdrawn it, and a server may always
-    ignore Upgrade.
+    Behind a switch to h2c every further request would pass unseen, and RFC 9113 3.1 has withdrawn it.  A body before the
+    switch is read by some as the new protocol (llhttp does).  A server may always ignore Upgrade (RFC 9110 7.8): we do.
     """
     cdef Line *line
     cdef const char *protocol
     cdef Py_ssize_t i, end
     cdef bint wanted = False
     cdef int number
+    if head.chunked or head.length > 0:
+        return False
     for number in range(head.count):
         line = &head.lines[number]
         if line.id != UPGRADE:
