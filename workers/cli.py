@@ -108,6 +108,81 @@ def check(config: str | None, as_json: bool, files: tuple[str, ...]) -> None:
 
 
 @main.command()
+@_config
+@_json
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
+@click.option("--entrypoint", metavar="NAME", default="", help="Where it arrives.  [by the port of the URL]")
+@click.option("--from", "peer", metavar="ADDRESS", default="127.0.0.1", help="Who sends it.  [127.0.0.1]")
+@click.option("--all", "everything", is_flag=True, help="List every router, not the nearest ten alone.")
+@click.argument("method")
+@click.argument("url")
+def explain(config: str | None, as_json: bool, headers: tuple[str, ...], entrypoint: str, peer: str, everything: bool,
+            method: str, url: str) -> None:
+    """Tell which router takes a request, and why others do not.
+
+    Nothing is sent. The answer comes from the instance that runs on the runtime directory of the static file, or from
+    the files where none runs. Exit code 1 means that the answer would be 404, or a refusal.
+
+    \b
+        hostmesh explain GET http://orders.shop.mesh/api/1 -H 'X-Tenant: blue'
+    """
+    from workers.commands.explain import Asked
+    from workers.commands.explain import explain as answer
+
+    pairs = []
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise click.BadParameter(f"'{header}' has no colon; wanted 'Name: value'", param_hint="-H")
+        pairs.append((name, value.strip()))
+    sys.exit(answer(Asked(method, url, tuple(pairs), peer, entrypoint), config, as_json, everything))
+
+
+@main.command()
+@_config
+@_json
+@click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
+def status(config: str | None, as_json: bool, watch: bool) -> None:
+    """Tell how the running instance is.
+
+    Exit code 1 means that it does not run, or that something is not as it should be.
+    """
+    from workers.commands.status import status
+
+    sys.exit(status(config, as_json, watch))
+
+
+@main.command()
+@_config
+@_json
+def reload(config: str | None, as_json: bool) -> None:
+    """Take up the static file now.
+
+    It is validated first, then the running instance is asked and its answer is waited for. No request is lost. Dynamic
+    files are taken up as they are saved and need no reload.
+    """
+    from workers.commands.reload import reload
+
+    sys.exit(reload(config, as_json))
+
+
+@main.command()
+@_takes_config
+@click.option("--for", "seconds", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
+              help="End by itself after so long.  [until Ctrl-C]")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Where the proxy listens on 127.0.0.1.")
+@click.option("--admin-port", type=click.IntRange(0, 65535), default=None, help="Where its admin address is.")
+def demo(seconds: float | None, port: int | None, admin_port: int | None) -> None:
+    """Show a small mesh that runs on this machine alone.
+
+    Three real services, the proxy, and a directory that may be edited while it runs. Nothing stays behind.
+    """
+    from workers.demo import run_demo
+
+    sys.exit(run_demo(seconds, port, admin_port))
+
+
+@main.command()
 @_takes_config
 @click.argument("which", required=False, type=click.Choice(["static", "dynamic"]), metavar="[static|dynamic]")
 @click.option("--markdown", is_flag=True, help="Print the reference for people instead.")

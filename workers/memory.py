@@ -206,3 +206,21 @@ def attach(runtime_directory: str | Path) -> Memory:
         raise Refused(f"{path}: {error}; it was written by another version, or damaged") from error
     finally:
         os.close(file)
+
+
+def master_of(runtime_directory: str | Path) -> int:
+    """Pid of the master that runs on this directory, 0 if none does; told by its lock, so never another program's.
+
+    Raises Refused where the lock is another user's.  Not for a process that holds a lock of the directory itself.
+    """
+    path = Path(runtime_directory) / LOCK_FILE
+    try:
+        lock = _open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror} (run this as the user of the service, or as root)") from error
+    try:
+        return _holder(lock, _INSTANCE)
+    finally:
+        os.close(lock)

@@ -99,9 +99,11 @@ def test_json_says_the_same(config: Path) -> None:
     said = json.loads(result.stdout)
     assert result.exit_code == 1
     assert (said["good"], said["files"], said["serves"]["services"]) == (False, [str(file)], 1)
-    assert said["problems"] == [{
-        "file": str(file), "line": 3, "column": 47, "severity": "error", "object": "http.routers.web",
-        "message": 'service "chop" is not defined', "code": "reference", "hint": 'did you mean "shop"?'}]
+    [problem] = said["problems"]
+    assert (problem["file"], problem["line"], problem["column"], problem["severity"], problem["object"]) == (
+        str(file), 3, 47, "error", "http.routers.web")
+    assert (problem["message"], problem["code"], problem["hint"]) == (
+        'service "chop" is not defined', "reference", 'did you mean "shop"?')
 
 
 def test_what_a_file_holds_cannot_move_the_cursor(config: Path) -> None:

@@ -1,7 +1,8 @@
 """hostmesh check: everything that is wrong with the files, before a reload or a colleague finds it.
 
 Owns the order of the questions and the last line.  The answers come from the code that a start and a reload go through:
-workers/machine.py for the static file, workers/agent/sources.py for dynamic ones.  Floor 4.
+workers/machine.py for the static file, workers/agent/sources.py for dynamic ones, mesh/plan for what a worker makes of
+them.  Floor 4.
 """
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mesh.errors import ConfigError, Problem
-from mesh.model import Static
+from mesh.model import Dynamic, Static
+from mesh.plan import Plan, compile_plan
 from mesh.providers.catalog import Catalog, Settled
+from mesh.providers.published import as_dict
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
 from workers.agent.sources import read_once
-from workers.commands.paper import Paper, print_json, problem_row
+from workers.commands.paper import Paper, print_json
 from workers.machine import read_static
 
 
@@ -44,7 +47,7 @@ def check(config: str | None, paths: Iterable[str], as_json: bool) -> int:
     checked = look(config, tuple(paths))
     if as_json:
         print_json({"good": not checked.errors, "static": checked.static_file, "files": checked.files,
-                    "serves": checked.counts, "problems": [problem_row(problem) for problem in checked.problems]})
+                    "serves": checked.counts, "problems": [as_dict(problem) for problem in checked.problems]})
     else:
         paper = Paper()
         paper.problems(checked.problems)
@@ -59,7 +62,18 @@ def look(config: str | None, paths: tuple[str, ...] = ()) -> Checked:
     except ConfigError as refused:
         return Checked(os.path.abspath(config or ""), (), refused.problems)
     settled, files = read_these(static, paths) if paths else read_once(static)
-    return Checked(static.file, files, (*warnings, *settled.problems), settled)
+    left_out = compiled(settled.dynamic, static).problems
+    return Checked(static.file, files, (*warnings, *settled.problems, *left_out), settled)
+
+
+def compiled(dynamic: Dynamic, static: Static) -> Plan:
+    """The plan that a worker would serve from."""
+    steps = compile_plan(dynamic, static.entry_points)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
 
 
 def read_these(static: Static, paths: Iterable[str]) -> tuple[Settled, tuple[str, ...]]:

@@ -63,7 +63,7 @@ class Paper:
         text = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in lines[place.line - 1])
         column = max(place.column, 1)
         if column > _LONGEST - 20:                  # the mark stays in sight in a line of any length
-            text, column = "..." + text[column - 60:], 64
+            text, column = "..." + text[column - 60:], 63
         before = "".join("\t" if char == "\t" else " " for char in text[:column - 1])
         number = f"{place.line:5} | "
         self.line(self.painted(number, fg="blue") + text[:_LONGEST])
@@ -77,10 +77,3 @@ def _may_be_colored(stream: TextIO) -> bool:
 def print_json(said: Any) -> None:
     """One JSON document on standard output, for a program that may also be a person."""
     sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
-
-
-def problem_row(problem: Problem) -> dict[str, Any]:
-    """A problem as JSON."""
-    return {"file": problem.place.file, "line": problem.place.line, "column": problem.place.column,
-            "severity": problem.severity, "object": problem.object, "message": problem.message, "code": problem.code,
-            "hint": problem.hint}
