@@ -102,12 +102,12 @@ def _introduce(paper: Paper, demo: Demo) -> None:
     paper.line()
     paper.title("A mesh on this machine")
     rows = [("the proxy", f"http://{demo.web}", f"pid {demo.proxy.pid}")]
-    rows += [(f"{each.service}  {each.name}", f"http://127.0.0.1:{each.port}", f"pid {each.pid}")
+    rows += [(f"{each.service:<12} {each.name}", f"http://127.0.0.1:{each.port}", f"pid {each.pid}")
              for each in demo.instances]
     rows.append(("admin", f"http://{demo.admin}", "/ready  /metrics  /api/rawdata"))
     rows.append(("files", str(demo.directory), ""))
     for what, where, how in rows:
-        paper.line(f"  {what:<23}{where:<26}{paper.painted(how, dim=True)}".rstrip())
+        paper.line(f"  {what:<23}{where:<26}{paper.painted(how, dim=True)}" if how else f"  {what:<23}{where}")
     paper.line()
     paper.title("The first requests, by name")
     for name, target in (("orders.shop.mesh", "/"), ("orders.shop.mesh", "/"), ("users.shop.mesh", "/"),

@@ -130,7 +130,8 @@ class Tour:
         self._save(self._orders, good.replace("endpoints:", "endpoint:"), "endpoints: has become endpoint:")
         problem = wait_until(self._problems, EFFECT_S, "the mistake is not told")[0]
         place = Place(str(self._short(Path(problem["file"]))), problem["line"], problem["column"])
-        self._paper.line(f"  {Problem(place, '', problem['message'], problem['severity'], hint=problem['hint'])}")
+        self._note(str(Problem(place, "", problem["message"], problem["severity"], hint=problem["hint"])))
+        self._point_at(place)
         answer = self._demo.call("orders.shop.mesh")
         tell(self._paper, "GET http://orders.shop.mesh/", answer)
         if answer.status != 200:
@@ -149,6 +150,13 @@ class Tour:
             raise DemoFailed("the other instance did not answer all requests")
 
     # What they are made of
+
+    def _point_at(self, place: Place) -> None:
+        """The line of the mistake, and a mark below it."""
+        line = self._orders.read_text().splitlines()[place.line - 1]
+        self._note(f"{self._paper.painted(f'{place.line:5} |', fg='blue')} {line}")
+        mark = self._paper.painted("^", fg="green", bold=True)
+        self._note(f"{self._paper.painted('      |', fg='blue')} {' ' * (place.column - 1)}{mark}")
 
     def _save(self, file: Path, text: str, what: str) -> None:
         self._before = self._demo.status().get("generation", 0)
