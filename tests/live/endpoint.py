@@ -14,9 +14,9 @@ Every answer carries X-By: NAME.  What waits at a gate waits until somebody open
     GET  /early          reads no body, answers 413 and closes
     POST /once           reads the head, and closes without an answer
 
-    /-/seen, /-/open?gate=G, /-/forget: for the test, not counted.  Seen are: requests, paths (by path), ids (of X-Id)
-    and those among them that came twice, connections (that brought a request), open (of them now), gone (clients that left early),
-    waiting (by gate), bytes (of bodies).
+    /-/seen, /-/open?gate=G, /-/forget: for the test, not counted.  Seen are: requests, paths (by path), ids (how many
+    different X-Id), twice (those that came again), connections (that brought a request), open (of them now), gone
+    (clients that left early), waiting (by gate), bytes (of bodies).
 """
 from __future__ import annotations
 
