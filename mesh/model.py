@@ -1,7 +1,7 @@
 """The configuration as plain frozen data: what providers produce, what plans are compiled from.
 
-Owns the words of DESIGN section 2 as types, and their passage through JSON (the plan board carries it).  It reads no
-file and checks no reference: `mesh/providers` fills it, `mesh/plan.py` compiles it.  Floor 0.
+Owns the words of DESIGN section 2 as types.  It reads no file and checks no reference: `mesh/providers` fills it,
+`mesh/plan.pyx` compiles it, `mesh/model_json.py` carries it from the agent to the workers.  Floor 0.
 
 Names of routers, services, middlewares and transports are qualified by where they come from, as Traefik does it:
 `web@file` for an object of the file provider, `orders.shop@mesh` for one made from the `mesh.services` short form.
@@ -10,10 +10,8 @@ Durations are seconds as float, sizes are bytes as int.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from mesh.errors import Place
 
@@ -154,79 +152,3 @@ class Static:
     log_level: str = "INFO"
     log_format: str = "common"
     log_file: str = ""
-
-
-# The JSON form is one table per kind, columns named once: half the bytes and half the decoding time of one JSON object
-# per object.  The names also tell a reader of another version that it must not read this.
-_COLUMNS = {kind.__name__: [each.name for each in fields(kind)]
-            for kind in (Place, Router, Server, LoadBalancer, Weighted, Service, Middleware, Transport)}
-
-
-def to_json(dynamic: Dynamic) -> bytes:
-    """The model as JSON, for the plan board; `from_json` gives the same model back, keys included."""
-    return orjson.dumps({
-        "columns": _COLUMNS,
-        "routers": [(key, row(each)) for key, each in dynamic.routers.items()],
-        "services": [(key, row(each)) for key, each in dynamic.services.items()],
-        "middlewares": [(key, row(each)) for key, each in dynamic.middlewares.items()],
-        "transports": [(key, row(each)) for key, each in dynamic.transports.items()]}, default=_plain)
-
-
-def from_json(data: bytes) -> Dynamic:
-    """The model that `to_json` wrote; ValueError when the bytes are anything else or of another version."""
-    try:
-        said = orjson.loads(data)
-        if said["columns"] != _COLUMNS:
-            raise ValueError("this model is of another version")
-        return Dynamic(routers={key: router(each) for key, each in said["routers"]},
-                       services={key: service(each) for key, each in said["services"]},
-                       middlewares={key: middleware(each) for key, each in said["middlewares"]},
-                       transports={key: transport(each) for key, each in said["transports"]})
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"this is not a model: {error!r}") from error
-
-
-def row(each: Router | Service | Middleware | Transport) -> list[Any]:
-    """One object as a row of its JSON table; `router`, `service`, `middleware`, `transport` read it back."""
-    place = (each.place.file, each.place.line, each.place.column)
-    if isinstance(each, Router):
-        return [each.name, each.rule, each.service, each.entry_points, each.middlewares, each.priority, place]
-    if isinstance(each, Middleware):
-        return [each.name, each.kind, each.options, place]
-    if isinstance(each, Transport):
-        return [*(getattr(each, name) for name in _COLUMNS["Transport"][:-1]), place]
-    if isinstance(each.how, Weighted):
-        return [each.name, "weighted", (each.how.children,), place]
-    servers = [(server.url, server.weight, server.preserve_path) for server in each.how.servers]
-    how = (servers, each.how.pass_host_header, each.how.strategy, each.how.transport)
-    return [each.name, "loadBalancer", how, place]
-
-
-def router(said: list[Any]) -> Router:
-    name, rule, target, entry_points, middlewares, priority, place = said
-    return Router(name, rule, target, tuple(entry_points), tuple(middlewares), priority, Place(*place))
-
-
-def service(said: list[Any]) -> Service:
-    name, kind, how, place = said
-    if kind == "weighted":
-        return Service(name, Weighted(tuple((child, weight) for child, weight in how[0])), Place(*place))
-    servers, *others = how
-    return Service(name, LoadBalancer(tuple(Server(*each) for each in servers), *others), Place(*place))
-
-
-def middleware(said: list[Any]) -> Middleware:
-    name, kind, options, place = said
-    return Middleware(name, kind, options, Place(*place))
-
-
-def transport(said: list[Any]) -> Transport:
-    *first, place = said
-    values = dict(zip(_COLUMNS["Transport"], first, strict=False))
-    return Transport(**{**values, "root_cas": tuple(values["root_cas"]), "place": Place(*place)})
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):      # orjson knows dict alone
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from mesh.errors import Place, Problem
-from mesh.model import Dynamic, Router, middleware, router, row, service, transport
+from mesh.model import Dynamic, Router
+from mesh.model_json import middleware, router, row, service, transport
 from mesh.providers.file import FileSaid, Model, Said, read_file
 from mesh.providers.settle import dynamic_of, settle_objects, status_of, tell
 from mesh.providers.shape import Read

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from mesh.model import Dynamic, EntryPoint, Static, from_json
+from mesh.model import Dynamic, EntryPoint, Static
+from mesh.model_json import from_json
 from mesh.providers.published import Published
 from mesh.shared.layout import FACT_AGENT_BEAT_MS, FACT_WORKERS
 from workers.about import read_about

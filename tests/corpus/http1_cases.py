@@ -105,7 +105,7 @@ def read(text: str, name: str) -> Case:
     """One file's content; ValueError where a person made a mistake."""
     block, _, message = text.partition("\n\n")
     said: dict[str, str] = {}
-    several: dict[str, tuple[bytes, ...]] = {key: () for key in SEVERAL}
+    several: dict[str, tuple[bytes, ...]] = dict.fromkeys(SEVERAL, ())
     facts: dict[str, object] = {}
     for line in block.splitlines():
         key, colon, value = line.partition(":")

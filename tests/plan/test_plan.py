@@ -12,7 +12,8 @@ import mesh.rules.matcher
 import mesh.rules.predicates
 from mesh.errors import Place
 from mesh.http1.head import RequestHead
-from mesh.model import Dynamic, EntryPoint, LoadBalancer, Server, Service, Transport, from_json, to_json
+from mesh.model import Dynamic, EntryPoint, LoadBalancer, Server, Service, Transport
+from mesh.model_json import from_json, to_json
 from mesh.rules.expression import quoted
 from mesh.rules.request import Request
 

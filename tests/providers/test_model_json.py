@@ -18,9 +18,8 @@ from mesh.model import (
     Service,
     Transport,
     Weighted,
-    from_json,
-    to_json,
 )
+from mesh.model_json import Pieces, from_json, read_json, to_json
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 counts = st.integers(0, 2**31)
@@ -42,6 +41,9 @@ dynamics = st.builds(Dynamic, *(st.dictionaries(words, each, max_size=2)
                                 for each in (routers, services, middlewares, transports)))
 
 
+WEB = Dynamic(routers={"web@file": Router("web@file", "Host(`a`)", "web@file")})
+
+
 @given(dynamics)
 def test_a_model_comes_back_from_json_as_it_went(dynamic: Dynamic) -> None:
     assert from_json(to_json(dynamic)) == dynamic
@@ -54,7 +56,38 @@ def test_a_read_only_mapping_is_written_like_a_dict() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"[]", b"{}", b'{"routers": [], "services": []}',
                                   to_json(Dynamic()).replace(b'"priority"', b'"urgency"'),
-                                  to_json(Dynamic()).replace(b'"routers":[', b'"routers":[["a",[1]]')])
+                                  to_json(WEB).replace(b'["web@file","Host', b'["web@file",1,"Host'),
+                                  to_json(WEB).rpartition(b"\n")[0], b"\n".join(to_json(WEB).split(b"\n")[::2])])
 def test_bytes_that_are_no_model_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         from_json(data)
+
+
+def read(data: bytes, before: Pieces) -> tuple[Dynamic, Pieces, int]:
+    """The model, its pieces, and how many steps were taken."""
+    steps, taken = read_json(data, before), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return *end.value, taken
+        taken += 1
+
+
+def many(count: int) -> Dynamic:
+    return Dynamic(routers={name: Router(name, f"Host(`{name}`)", name) for name in (f"r{n}" for n in range(count))})
+
+
+def test_an_edit_among_thousands_is_decoded_alone_and_all_else_stays_the_same_object() -> None:
+    first, pieces, all_steps = read(to_json(many(5000)), Pieces())
+    routers = {name: each for name, each in many(5000).routers.items() if name != "r77"}
+    routers["r4000"] = Router("r4000", "Host(`other`)", "r4000")
+    edited, _, steps = read(to_json(Dynamic(routers=routers)), pieces)
+    assert edited.routers == routers
+    assert all_steps > 30
+    assert steps <= 5       # the first, and the pieces with r77 and r4000
+    assert sum(each is first.routers[name] for name, each in edited.routers.items()) > 4000
+
+
+def test_no_step_decodes_more_than_some_hundred_objects() -> None:
+    assert max(line.count(b"Host") for line in to_json(many(5000)).split(b"\n")) <= 512

@@ -23,7 +23,8 @@ from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 from gevent.threadpool import ThreadPool
 from prometheus_client.metrics_core import Metric
 
-from mesh.model import Dynamic, EntryPoint, Static, from_json
+from mesh.model import Dynamic, EntryPoint, Static
+from mesh.model_json import from_json
 from mesh.names import PRODUCT, SERVER
 from mesh.shared.board import BoardDamaged
 from mesh.shared.layout import Memory

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mesh.errors import Place, Problem
-from mesh.model import Dynamic, from_json, to_json
+from mesh.model import Dynamic
+from mesh.model_json import from_json, to_json
 from mesh.names import PRODUCT
 from mesh.providers.catalog import Settled
 from mesh.providers.published import Published, of

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from mesh.errors import ConfigError, Problem, did_you_mean
 from mesh.http1.head import RequestHead
-from mesh.model import Dynamic, EntryPoint, Service, Static, Weighted, from_json
+from mesh.model import Dynamic, EntryPoint, Service, Static, Weighted
+from mesh.model_json import from_json
 from mesh.plan import Plan
 from mesh.providers.published import as_dict
 from mesh.rules.explain import Reason, matches

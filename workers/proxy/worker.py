@@ -11,21 +11,35 @@ import gc
 import os
 import signal
 import time
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 import gevent
 from gunicorn.workers.base import Worker
 
-from mesh.model import Static, from_json
+from mesh.model import Static
+from mesh.model_json import Pieces, read_json
 from mesh.plan import Plan, compile_plan
 from mesh.shared.series import GAUGE_BEAT_MS, GAUGE_DRAINING, Column
 from workers.memory import SharedMemory
 from workers.proxy.front import Front
 
+T = TypeVar("T")
+
 TICK_S = 0.1            # heartbeat, time-outs, new plans, signals
 DRAIN_TICK_S = 0.02     # while it leaves: the last client's end is its own
 ABORTED_S = 0.5         # how long aborted connections may take to end
 ORPHAN_GRACE_S = 2.0    # a worker whose master is gone finishes what it can in this time: its successors wait to start
+
+
+def _between_requests(steps: Generator[None, None, T]) -> T:
+    """Takes the steps one by one, and lets requests be served after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value
+        gevent.sleep(0)
 
 
 class ProxyWorker(Worker):
@@ -71,6 +85,7 @@ class ProxyWorker(Worker):
         self.plan: Plan | None = None
         self.generation = self.refused = 0
         self.compiling: gevent.Greenlet | None = None
+        self.pieces = Pieces()
         self.grace_s = max((e.grace_timeout for e in static.entry_points.values()), default=0.0)
         listeners = [(static.entry_points[name], self.app.listeners[name].sock) for name in static.entry_points]
         self.front = Front(listeners, self.column, static, self.log.logger)
@@ -102,14 +117,8 @@ class ProxyWorker(Worker):
         gc.disable()
         try:
             wanted, data = self.board.read()
-            steps = compile_plan(from_json(data), self.static.entry_points, previous=self.plan, start=self.number)
-            plan = None
-            while plan is None:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    plan = done.value
-                gevent.sleep(0)
+            dynamic, self.pieces = _between_requests(read_json(data, self.pieces))
+            plan = _between_requests(compile_plan(dynamic, self.static.entry_points, self.plan, self.number))
             for problem in plan.problems:
                 self.log.error("%s", problem)
             self.front.resolve(plan)

@@ -1,0 +1,152 @@
+"""The model's passage through JSON, from the agent to the workers by way of the plan board.
+
+Owns the bytes and how little of them is read.  They are lines, each a piece of some hundred objects of one kind; what
+ends a piece is the name of its last object, so an edit changes the pieces that it is in and leaves all others equal to
+the byte.  A reader that remembers the pieces of the last generation decodes only what is new, and between two pieces it
+can do something else: one edit among 10,000 routers costs a worker 2 ms instead of 100.  Floor 0.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from hashlib import blake2b
+from typing import Any
+from zlib import crc32
+
+import orjson
+
+from mesh.errors import Place
+from mesh.model import (
+    Dynamic,
+    LoadBalancer,
+    Middleware,
+    Router,
+    Server,
+    Service,
+    Transport,
+    Weighted,
+)
+
+Model = Router | Service | Middleware | Transport
+
+# One row per object, its columns named once: half the bytes and half the time of one JSON object each.  The names also
+# tell a reader of another version that it must not read this.
+_COLUMNS = {kind.__name__: [each.name for each in fields(kind)]
+            for kind in (Place, Router, Server, LoadBalancer, Weighted, Service, Middleware, Transport)}
+_SECTIONS = ("routers", "services", "middlewares", "transports")
+_FEW = 64               # objects of a piece on average: 0.2 ms to decode
+_MANY = 512             # at most, whatever the names are
+
+
+@dataclass(slots=True)
+class Pieces:
+    """What was decoded of one generation, by the digest of its bytes; for the reader of the next."""
+
+    known: dict[bytes, list[tuple[str, Model]]] = field(default_factory=dict)
+
+
+def to_json(dynamic: Dynamic) -> bytes:
+    """The model as JSON lines, for the plan board; `from_json` gives the same model back, keys included."""
+    lines = [orjson.dumps({"columns": _COLUMNS})]
+    for section in _SECTIONS:
+        for piece in _pieces(getattr(dynamic, section).items()):
+            lines.append(orjson.dumps([section, [(key, row(each)) for key, each in piece]], default=_plain))
+    lines.append(orjson.dumps({"pieces": len(lines) - 1}))
+    return b"\n".join(lines)
+
+
+def _pieces(items: Iterable[tuple[str, Model]]) -> Iterable[list[tuple[str, Model]]]:
+    piece: list[tuple[str, Model]] = []
+    for key, each in items:
+        piece.append((key, each))
+        if crc32(key.encode("utf-8", "surrogatepass")) % _FEW == 0 or len(piece) == _MANY:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def from_json(data: bytes) -> Dynamic:
+    """The model that `to_json` wrote; ValueError when the bytes are anything else or of another version."""
+    steps = read_json(data, Pieces())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value[0]
+
+
+def read_json(data: bytes, before: Pieces) -> Generator[None, None, tuple[Dynamic, Pieces]]:
+    """The same in small steps, yielding between them, with what `before` knows already: those objects are the same ones."""
+    now = Pieces()
+    found: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    first, *lines = data.split(b"\n")
+    yield
+    try:
+        if orjson.loads(first)["columns"] != _COLUMNS:
+            raise ValueError("this model is of another version")
+        if not lines or orjson.loads(lines.pop())["pieces"] != len(lines):
+            raise ValueError("this model is not whole")
+        for line in lines:
+            digest = blake2b(line, digest_size=16).digest()
+            piece = before.known.get(digest)
+            section = line[2:line.index(b'"', 2)].decode()
+            if piece is None:
+                read = _READERS[section]
+                piece = [(key, read(each)) for key, each in orjson.loads(line)[1]]
+                yield
+            now.known[digest] = piece
+            found[section].update(piece)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is not a model: {error!r}") from error
+    return Dynamic(**found), now
+
+
+def row(each: Router | Service | Middleware | Transport) -> list[Any]:
+    """One object as a row of its JSON table; `router`, `service`, `middleware`, `transport` read it back."""
+    place = (each.place.file, each.place.line, each.place.column)
+    if isinstance(each, Router):
+        return [each.name, each.rule, each.service, each.entry_points, each.middlewares, each.priority, place]
+    if isinstance(each, Middleware):
+        return [each.name, each.kind, each.options, place]
+    if isinstance(each, Transport):
+        return [*(getattr(each, name) for name in _COLUMNS["Transport"][:-1]), place]
+    if isinstance(each.how, Weighted):
+        return [each.name, "weighted", (each.how.children,), place]
+    servers = [(server.url, server.weight, server.preserve_path) for server in each.how.servers]
+    how = (servers, each.how.pass_host_header, each.how.strategy, each.how.transport)
+    return [each.name, "loadBalancer", how, place]
+
+
+def router(said: list[Any]) -> Router:
+    name, rule, target, entry_points, middlewares, priority, place = said
+    return Router(name, rule, target, tuple(entry_points), tuple(middlewares), priority, Place(*place))
+
+
+def service(said: list[Any]) -> Service:
+    name, kind, how, place = said
+    if kind == "weighted":
+        return Service(name, Weighted(tuple((child, weight) for child, weight in how[0])), Place(*place))
+    servers, *others = how
+    return Service(name, LoadBalancer(tuple(Server(*each) for each in servers), *others), Place(*place))
+
+
+def middleware(said: list[Any]) -> Middleware:
+    name, kind, options, place = said
+    return Middleware(name, kind, options, Place(*place))
+
+
+def transport(said: list[Any]) -> Transport:
+    *first, place = said
+    values = dict(zip(_COLUMNS["Transport"], first, strict=False))
+    return Transport(**{**values, "root_cas": tuple(values["root_cas"]), "place": Place(*place)})
+
+
+_READERS: dict[str, Callable[[list[Any]], Any]] = {
+    "routers": router, "services": service, "middlewares": middleware, "transports": transport}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):      # orjson knows dict alone
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
