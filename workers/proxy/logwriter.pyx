@@ -279,7 +279,7 @@ cdef class LogWriter:
         cdef int64_t lost = 0
         cdef bint ended
         with nogil:
-            while n and _now_ns() < by and shared.error in (0, EAGAIN) and cell_load(&shared.given):
+            while n and _now_ns() < by and cell_load(&shared.error) in (0, EAGAIN) and cell_load(&shared.given):
                 poll(NULL, 0, 1)
             if n and not cell_load(&shared.given):
                 shared.filling, shared.writing = shared.writing, shared.filling
