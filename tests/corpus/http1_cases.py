@@ -23,7 +23,7 @@ are written in the same way.  Keys that may stand several times are marked with 
     forwarded        yes | no | partly  does the endpoint (of a response: the client) get the message?  partly: at most
                      a part of it, and no clean end.  Said only where `expect` implies something else: accept yes,
                      refuse no, the others partly
-    client           the statuses that the client may see
+    client           the statuses that the client may see; 404 where not every router would take it (no host, or *)
     upstream +       bytes that must be in what the endpoint receives
     upstream-not +   bytes that must not
     client-has +     bytes that must be in what the client receives

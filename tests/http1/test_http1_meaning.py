@@ -175,3 +175,39 @@ def test_a_broken_body_stays_broken():
     body.begin(True, -1)
     assert body.feed_bytes(b"x")[0] == body.feed_bytes(b"1\r\n")[0] == -1
     assert body.facts()["why"] == "a chunk size is not a hexadecimal number"
+
+
+def accepts(message):
+    return RequestHead().parse_bytes(message) == len(message)
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_has_its_place(byte):
+    one, is_token = bytes((byte,)), chr(byte) in TOKEN
+    for filler in (b"", b"0123", b"01234567", b"0123456789abcdef"):         # values are read eight bytes at a time
+        text = filler + one + filler[::-1]
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a\r\nX: y" + text + b"y\r\n\r\n") == (byte == 9 or 32 <= byte != 127)
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a\r\nX" + text + b"y: z\r\n\r\n") == (is_token or one == b":")
+        assert accepts(b"G" + text + b"T / HTTP/1.1\r\nHost: a\r\n\r\n") == is_token
+        assert accepts(b"GET /" + filler + one + b"x HTTP/1.1\r\nHost: a\r\n\r\n") == (
+            32 < byte < 127 and one not in b"#%\\")
+        assert accepts(b"GET /?" + text + b"x HTTP/1.1\r\nHost: a\r\n\r\n") == (32 < byte < 127 and one != b"#")
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a" + text + b"a\r\n\r\n") == (one.isalnum() or one in b"-._~")
+
+
+NAMED = [
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"te",
+    b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_that_matter_are_known_in_any_case_and_no_others_are(name):
+    def read(name):
+        head = RequestHead()
+        head.parse_bytes(b"POST / HTTP/1.1\r\nHost: a\r\n" + name + b": nonsense\r\n\r\n")
+        return head.refusal() or head.field_lines()[-1][2]
+
+    plain = read(b"x-other")
+    assert read(name) == read(name.upper()) == read(name.title()) != plain
+    for other in (name + b"x", name[:-1], b"x" + name, name[:-1] + b"_", name.replace(b"-", b"_") + b"_"):
+        assert read(other) == plain
