@@ -12,11 +12,12 @@ cdef class Body:
     cdef int _digits            # of the chunk size under way
     cdef Py_ssize_t _line       # bytes of the chunk-size line under way; where the trailer line under way begins
     cdef int _lines             # of the trailer section
-    cdef Py_ssize_t overhead    # bytes of chunk-size line or trailer section seen so far, bounded
+    cdef Py_ssize_t overhead    # bytes of chunk-size lines beyond what is free, or of the trailer section; bounded
     cdef bytearray _trailers
     cdef void start(self, bint chunked, int64_t length) noexcept
-    # Consumes up to n bytes at data and returns how many, or -1 when the framing is broken (self.why).  The payload among
-    # them is moved together to the front: data[0:payload[0]].  data[consumed:n] is left alone (it is the next message).
+    # Consumes up to n bytes at data and returns how many, or -1 when the framing is broken (self.why).  The payload
+    # among them is moved together to the front: data[0:payload[0]].  data[consumed:n] is left alone (it is the next
+    # message).
     cdef Py_ssize_t feed(self, char *data, Py_ssize_t n, Py_ssize_t *payload) noexcept
     cdef bytes trailers(self)   # field lines that may be forwarded, each with its CRLF; b"" where none
     cdef Py_ssize_t _feed_chunks(self, char *data, Py_ssize_t n, Py_ssize_t *payload) noexcept

@@ -39,13 +39,13 @@ cdef enum:
     TRAILER_BYTES = 16384
     TRAILER_LINES = 64
 
-# Fields that must not come as trailers (RFC 9110 6.5.1), since they frame, route, authenticate or describe what has passed
-# already.  They are dropped, as are those which the proxy says itself.
+# Fields that must not come as trailers (RFC 9110 6.5.1), since they frame, route, authenticate or describe what has
+# passed already.  They are dropped, as are those which the proxy says itself.
 cdef frozenset NOT_IN_TRAILERS = frozenset((
-    b"age", b"authorization", b"cache-control", b"content-encoding", b"content-location", b"content-range", b"content-type",
-    b"cookie", b"expires", b"forwarded", b"if-match", b"if-modified-since", b"if-none-match", b"if-range",
-    b"if-unmodified-since", b"location", b"pragma", b"proxy-authentication-info", b"range", b"retry-after", b"set-cookie",
-    b"vary", b"warning", b"www-authenticate"))
+    b"age", b"authorization", b"cache-control", b"content-encoding", b"content-location", b"content-range",
+    b"content-type", b"cookie", b"expires", b"forwarded", b"if-match", b"if-modified-since", b"if-none-match",
+    b"if-range", b"if-unmodified-since", b"location", b"pragma", b"proxy-authentication-info", b"range", b"retry-after",
+    b"set-cookie", b"vary", b"warning", b"www-authenticate"))
 
 
 cdef class Body:
@@ -143,9 +143,9 @@ cdef class Body:
         return self._extension(c)
 
     cdef int _extension(self, char c) noexcept:
-        """`*( ";" name [ "=" ( token / quoted-string ) ] )`, without the white space that RFC 9112 still tolerates there.
+        """`*( ";" name [ "=" ( token / quoted-string ) ] )` (RFC 9112 7.1.1), but without its "bad white space".
 
-        Readers differ about that white space, and no client sends it.
+        Readers differ about it, and no client sends it.
         """
         if self.state == QUOTED or self.state == ESCAPED:
             if not h1_is_text_byte(<uint8_t>c):

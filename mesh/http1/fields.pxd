@@ -16,7 +16,8 @@ cdef enum:
     EXPECT
     PROXY_AUTHENTICATE
     PROXY_AUTHORIZATION
-    X_FORWARDED         # X-Forwarded-* and its underscore variants, the family that Traefik deletes from untrusted peers
+    # X-Forwarded-* and its underscore variants: the family that Traefik deletes from untrusted peers
+    X_FORWARDED
     X_FORWARDED_FOR
     X_FORWARDED_HOST
     X_FORWARDED_PROTO

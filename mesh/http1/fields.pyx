@@ -1,7 +1,7 @@
 """Field lines, read strictly (RFC 9112 5): `name ":" OWS value OWS CRLF`, never folded, never repaired.
 
-Owns the names that a proxy must know, which are recognized by their length and letters, and the grammars of the values that
-decide about framing: Content-Length, Transfer-Encoding, lists of tokens.  Trailer sections are read with the same.  Floor 1.
+Owns the names that a proxy must know, recognized by their length and letters, and the grammars of the values that
+decide about framing: Content-Length, Transfer-Encoding, lists of tokens.  Trailers are read with the same.  Floor 1.
 """
 from mesh.http1.grammar cimport h1_is_digit, h1_is_text, h1_is_token, h1_same, h1_same_folded
 
@@ -46,8 +46,9 @@ cdef int scan_field(const char *buf, Py_ssize_t at, Py_ssize_t lf, Line *line, c
     line.value_len = <uint32_t>(end - i)
     line.end = <uint32_t>(lf + 1)
     line.id = recognized(buf + at, line.name_len)
-    line.hop = (TRANSFER_ENCODING <= line.id <= TE and line.id != 0) or line.id == UPGRADE or (
-        line.id == PROXY_AUTHENTICATE or line.id == PROXY_AUTHORIZATION)
+    # RFC 9110 7.6.1, and what Go's reverse proxy drops besides.  Not Trailer: it announces what we pass on (6.6.2).
+    line.hop = (line.id == UPGRADE or line.id == PROXY_AUTHENTICATE or line.id == PROXY_AUTHORIZATION
+                or TRANSFER_ENCODING <= line.id <= TE)
     return 0
 
 
@@ -86,25 +87,14 @@ cdef uint8_t recognized(const char *name, int n) noexcept:
 
 
 cdef uint8_t recognized_x(const char *name, int n) noexcept:
-    """Names that begin with an x.  Those with `_` for `-` are the same to a CGI or WSGI application, so they are family."""
-    cdef const char *family = b"x-forwarded-"
-    cdef int i, underscores = 0
-    if n == 9:
-        for i in range(n):
-            if name[i] == b"_" and b"x-real-ip"[i] == b"-":
-                underscores += 1
-            elif (name[i] | 0x20) != b"x-real-ip"[i]:
-                return OTHER
+    """Names that begin with an x.  With `_` for `-` they are the same to a CGI or WSGI application: family."""
+    cdef int underscores = 0
+    if n == 9 and is_same_but_underscores(name, b"x-real-ip", n, &underscores):
         return X_FORWARDED if underscores else X_REAL_IP
     if n == 12 and h1_same(name, b"x-request-id", n):
         return X_REQUEST_ID
-    if n < 13:
+    if n < 13 or not is_same_but_underscores(name, b"x-forwarded-", 12, &underscores):
         return OTHER
-    for i in range(12):
-        if name[i] == b"_" and family[i] == b"-":
-            underscores += 1
-        elif (name[i] | 0x20) != family[i]:
-            return OTHER
     if underscores:
         return X_FORWARDED
     name += 12
@@ -119,6 +109,17 @@ cdef uint8_t recognized_x(const char *name, int n) noexcept:
     if n == 6 and h1_same(name, b"server", n):
         return X_FORWARDED_SERVER
     return X_FORWARDED
+
+
+cdef bint is_same_but_underscores(const char *name, const char *lower, int n, int *underscores) noexcept:
+    """As h1_same, with `_` for any `-`; counts them."""
+    cdef int i
+    for i in range(n):
+        if name[i] == b"_" and lower[i] == b"-":
+            underscores[0] += 1
+        elif (name[i] | 0x20) != lower[i]:
+            return False
+    return True
 
 
 cdef int64_t decimal(const char *at, Py_ssize_t n) noexcept:

@@ -1,4 +1,4 @@
-"""The letters of HTTP/1.1: what a byte may be where (RFC 9110 5.5 and 5.6.2, RFC 3986), and comparisons that fold ASCII case.
+"""The letters of HTTP/1.1: what a byte may be where (RFC 9110 5.5, 5.6.2, RFC 3986), and comparisons that fold case.
 
 Owns tables and loops over bytes; knows no message.  C, because a head is read with these and nothing else.  Floor 1.
 """

@@ -24,18 +24,20 @@ cdef enum:
 
 
 cdef class RequestHead(Head):
-    cdef int method_id          # one of the enum above; `method`, `host`, `path`, `peer`, header_values and query_values
-                                # are the properties and methods of mesh.rules.request.Asked, computed when asked for
+    # `method`, `host`, `path`, `peer`, header_values and query_values are the properties and methods of
+    # mesh.rules.request.Asked, computed when asked for
+    cdef int method_id          # one of the enum above
     cdef uint32_t method_len    # the method begins at offset 0 (after leading empty lines were skipped: at method_at)
     cdef uint32_t method_at
     cdef uint32_t target_at, target_len         # as sent
-    cdef uint32_t path_at, path_len             # origin-form part of it, without the query ("*" for asterisk-form)
+    cdef uint32_t path_at, path_len             # origin-form part of it, without the query ("*" for asterisk-form);
+                                                # empty in `http://host`
     cdef uint32_t query_at, query_len           # without the "?"; query_len 0 where there is none
     cdef bint has_query
     cdef uint32_t authority_at, authority_len   # Host's value, or the target's authority in absolute-form
     cdef bint absolute          # absolute-form target
     cdef bint asterisk          # "*"
-    cdef bint plain_path        # nothing in the path needs cleaning: no %, no //, no /. segment, and it is not empty
+    cdef bint plain_path        # the path needs no cleaning: no %, no //, no /. segment, and it is not empty
     cdef Py_ssize_t max_target
     cdef bytes _host, _path, _method            # made when asked for
     cdef dict _query

@@ -3,13 +3,13 @@
 Owns the start lines and what a target means.  What two readers could read differently is refused with a status and one
 sentence; docs/http.md lists it.  Values, the host and the cleaned path are made when somebody asks.  Floor 1.
 """
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memchr, memcmp
 
 from mesh.http1.grammar cimport (
     H1_BACKSLASH, H1_PERCENT, H1_PLAIN, H1_QUESTION, H1_SLASH, H1_SPACE, h1_hex, h1_in_target, h1_is_digit, h1_is_text,
     h1_is_token, h1_same_folded)
-from mesh.http1.message cimport FIELDS, REFUSED, START_LINE, scan_fields, settle, version_minor
+from mesh.http1.message cimport FIELDS, REFUSED, START_LINE, WHOLE, scan_fields, settle, version_minor
 from mesh.http1.target cimport authority_fault, cleaned, key_of_host, query_lists
 
 cdef enum:
@@ -42,11 +42,11 @@ cdef class RequestHead(Head):
 
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n) noexcept:
         cdef Py_ssize_t end
+        if self.stage >= WHOLE:
+            return -1
         self.base = buf
         if self.stage == START_LINE and self._start_line(buf, n) <= 0:
             return -1 if self.stage == REFUSED else 0
-        if self.stage != FIELDS:
-            return -1
         end = scan_fields(self, buf, n)
         if end > 0 and self._settle(buf) < 0:
             return -1
@@ -84,7 +84,7 @@ cdef class RequestHead(Head):
         return 1
 
     cdef int _request_line(self, const char *buf, Py_ssize_t at, Py_ssize_t end) noexcept:
-        """`method SP request-target SP HTTP-version` (RFC 9112 3); buf[end] is the CR behind it, which ends every loop."""
+        """`method SP request-target SP HTTP-version` (RFC 9112 3); buf[end] is its CR, which ends every loop."""
         cdef Py_ssize_t i = at, begin
         cdef int kind
         while h1_is_token(buf[i]):
@@ -262,8 +262,7 @@ cdef class RequestHead(Head):
 
     def parse_bytes(self, bytes data not None, Py_ssize_t upto=-1):
         """parse() of data[:upto], which is the message from its first byte: where the head ends, 0, or -1."""
-        self._held = data
-        return self.parse(PyBytes_AS_STRING(data), min(<size_t>upto, <size_t>PyBytes_GET_SIZE(data)))
+        return self.parse(PyBytes_AS_STRING(data), self._hold(data, upto))
 
     def start_over(self):
         """reset()."""
@@ -288,9 +287,9 @@ cdef int method_number(const char *at, Py_ssize_t n) noexcept:
         return PATCH if memcmp(at, b"PATCH", 5) == 0 else TRACE if memcmp(at, b"TRACE", 5) == 0 else OTHER_METHOD
     if n == 6:
         return DELETE if memcmp(at, b"DELETE", 6) == 0 else OTHER_METHOD
-    if n == 7:
-        return OPTIONS if memcmp(at, b"OPTIONS", 7) == 0 else CONNECT if memcmp(at, b"CONNECT", 7) == 0 else OTHER_METHOD
-    return OTHER_METHOD
+    if n == 7 and memcmp(at, b"OPTIONS", 7) == 0:
+        return OPTIONS
+    return CONNECT if n == 7 and memcmp(at, b"CONNECT", 7) == 0 else OTHER_METHOD
 
 
 cdef bint is_dot_segment(const char *at) noexcept:
@@ -314,10 +313,12 @@ cdef class ResponseHead(Head):
 
     cdef Py_ssize_t parse(self, const char *buf, Py_ssize_t n, bint to_head) noexcept:
         cdef Py_ssize_t end
+        if self.stage >= WHOLE:
+            return -1
         self.base = buf
         if self.stage == START_LINE and self._start_line(buf, n) <= 0:
             return -1 if self.stage == REFUSED else 0
-        end = scan_fields(self, buf, n) if self.stage == FIELDS else -1
+        end = scan_fields(self, buf, n)
         if end < 0 or (end > 0 and self._settle(buf, to_head) < 0):
             self.status = 502
             return -1
@@ -372,8 +373,7 @@ cdef class ResponseHead(Head):
 
     def parse_bytes(self, bytes data not None, Py_ssize_t upto=-1, bint to_head=False):
         """parse() of data[:upto], which is the message from its first byte: where the head ends, 0, or -1."""
-        self._held = data
-        return self.parse(PyBytes_AS_STRING(data), min(<size_t>upto, <size_t>PyBytes_GET_SIZE(data)), to_head)
+        return self.parse(PyBytes_AS_STRING(data), self._hold(data, upto), to_head)
 
     def start_over(self):
         """reset()."""

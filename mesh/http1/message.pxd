@@ -19,11 +19,11 @@ cdef class Head:
     cdef int minor              # HTTP/1.<minor>: 0 or 1
     cdef bint close             # the connection ends after this message (Connection: close, or 1.0 without keep-alive)
     cdef bint chunked
-    cdef bint upgrade           # Connection: upgrade together with an Upgrade header, no body, HTTP/1.1, and it is not to h2c
+    cdef bint upgrade           # Connection: upgrade with an Upgrade header in HTTP/1.1; no body, and not to h2c
     cdef bint expect_continue   # a request's Expect: 100-continue
     cdef int64_t length         # Content-Length, or -1 where none was said
     cdef int hops               # how many lines are hop-by-hop
-    cdef int status             # requests: the status to refuse with; responses: the status code
+    cdef int status             # the status to refuse with (of responses always 502), else a response's own
     cdef const char *why        # after a refusal: what was wrong, one ASCII sentence without markup
     # where the resumable scan stands
     cdef Py_ssize_t seen        # bytes in which no further LF is to be looked for
@@ -40,6 +40,7 @@ cdef class Head:
     cdef int refuse(self, int status, const char *why) noexcept
     cdef int _grow(self) noexcept
     cdef void _forget(self) noexcept
+    cdef Py_ssize_t _hold(self, bytes data, Py_ssize_t upto) except -1
     cdef bytes value(self, int id)                                # the value of the first such line, or None
     cpdef list header_values(self, bytes lower_name)              # every value of a header, by its lower-case name
 

@@ -1,7 +1,7 @@
 """What the field lines of a head mean for the connection: framing, persistence, what ends at this hop.
 
-Owns the scan that requests and responses share.  Lines are looked at when they are whole, so however the bytes were cut,
-the outcome is the same, and no byte is searched twice.  No Python object is made while scanning.  Floor 1.
+Owns the scan that requests and responses share.  Lines are looked at when they are whole, so the outcome is the same
+however the bytes were cut, and no byte is searched twice.  No Python object is made while scanning.  Floor 1.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdlib cimport free, realloc
@@ -28,10 +28,12 @@ cdef class Head:
     """What requests and responses share."""
 
     def __init__(self, Py_ssize_t max_bytes=1048576, int max_lines=200):
-        """`max_bytes` of a head, `max_lines` of header fields in it: Traefik's maxHeaderBytes, and what bounds our memory."""
+        """`max_bytes` of a head (Traefik's maxHeaderBytes), `max_lines` of fields in it: what bounds our memory."""
         if not 0 < max_bytes <= BYTES_MOST or max_lines < 1:
             raise ValueError("a head has between 1 and 2**31-1 bytes and at least one line")
         self.max_bytes, self.max_lines = max_bytes, max_lines
+        free(self.lines)
+        self.lines, self.room = NULL, 0
         self._forget()
 
     def __dealloc__(self):
@@ -86,6 +88,17 @@ cdef class Head:
 
     # For callers in Python, such as tests and fuzzers; the data path calls parse() and reads the fields.
 
+    cdef Py_ssize_t _hold(self, bytes data, Py_ssize_t upto) except -1:
+        """How much of data is to be parsed; keeps it alive, as long as offsets count from it."""
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
+        if 0 <= upto < n:
+            n = upto
+        if n < self.seen:
+            raise ValueError("a message does not become shorter")
+        if self.stage < WHOLE:
+            self._held = data
+        return n
+
     def field_lines(self):
         """(name, value, is it hop-by-hop) of each line."""
         return [(self.base[line.at:line.at + line.name_len], self.base[line.value:line.value + line.value_len],
@@ -105,7 +118,7 @@ cdef Py_ssize_t scan_fields(Head head, const char *buf, Py_ssize_t n) noexcept:
     while True:
         found = <const char *>memchr(buf + head.seen, b"\n", n - head.seen)
         lf = found - buf if found is not NULL else n
-        if lf - head._begin >= head.max_bytes:      # also for a whole line: the outcome must not depend on how it arrived
+        if lf - head._begin >= head.max_bytes:      # of a whole line too: how it arrived must not matter
             return head.refuse(431, b"the head is too large")
         if found is NULL:
             head.seen = n
@@ -150,7 +163,8 @@ cdef int said_of_message(Head head, const char *buf, Line *line) noexcept:
                 return head.refuse(501, b"this transfer coding is not implemented")
             return head.refuse(400, b"the Transfer-Encoding is not chunked")
         # llhttp, for one, does not see chunked in `chunked HTAB`, and what stands before it may not have either
-        if line.end - 2 != line.value + line.value_len or memchr(buf + line.at, c'\t', line.value - line.at) is not NULL:
+        if (line.end - 2 != line.value + line.value_len
+                or memchr(buf + line.at, b"\t", line.value - line.at) is not NULL):
             return head.refuse(400, b"there is odd white space around chunked")
         head.chunked = True
     elif id == CONNECTION:
@@ -222,8 +236,8 @@ cdef void drop_listed(Head head, const char *buf) noexcept:
 cdef bint wants_upgrade(Head head, const char *buf) noexcept:
     """Does an Upgrade header name a protocol, and none name h2c, and is there no body?
 
-    Behind a switch to h2c every further request would pass unseen, and RFC 9113 3.1 has withdrawn it.  A body before the
-    switch is read by some as the new protocol (llhttp does).  A server may always ignore Upgrade (RFC 9110 7.8): we do.
+    Behind a switch to h2c every further request would pass unseen, and RFC 9113 3.1 has withdrawn it.  A body before
+    the switch is read by some as the new protocol (llhttp does).  A server may always ignore Upgrade (RFC 9110 7.8).
     """
     cdef Line *line
     cdef const char *protocol

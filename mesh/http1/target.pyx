@@ -1,8 +1,7 @@
 """What stands in a request target and in Host: authorities, paths and queries, each with one meaning.
 
-Owns the form in which rules see them.  A path is cleaned as Traefik cleans it (normalizePath, then sanitizePath), so that
-`/a/../admin`, `//admin` and `/%61dmin` are matched as what they are, and forwarded as what was matched.  It refuses to
-guess: what is malformed never comes here.  Floor 1.
+Owns the form in which rules see them.  A path is cleaned as Traefik cleans it (normalizePath, then sanitizePath), so
+that `/a/../admin`, `//admin` and `/%61dmin` are matched as what they are, and forwarded as what was matched.  Floor 1.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcpy
@@ -83,8 +82,8 @@ cdef bytes key_of_host(const char *at, Py_ssize_t n):
 cdef bytes cleaned(const char *at, Py_ssize_t n):
     """The path with unreserved characters decoded, escapes in upper case, then without dot segments and double slashes.
 
-    In this order: `/a/%2e%2e/b` is `/b`.  Escapes of every other character stay, `%2F` most of all.  `..` never leads above
-    `/`.  A trailing slash is kept; as in Go's path.Clean, `/a/b/..` is `/a` (RFC 3986 5.2.4 would say `/a/`).
+    In this order: `/a/%2e%2e/b` is `/b`.  Escapes of every other character stay, `%2F` most of all.  `..` never leads
+    above `/`.  A trailing slash is kept; as in Go's path.Clean, `/a/b/..` is `/a` (RFC 3986 5.2.4 would say `/a/`).
     """
     cdef bytes said = PyBytes_FromStringAndSize(NULL, n)
     cdef char *text = PyBytes_AS_STRING(said)

@@ -1,8 +1,8 @@
-r"""The messages of tests/corpus/http1, one file each, and what is to become of them.  Plain Python, for every kind of test.
+r"""The messages of tests/corpus/http1, one file each, and what is to become of them.  Plain Python, for all tests.
 
 A file is a block of `key: value` lines, an empty line, and the message.  In the message line breaks of the file mean
-nothing; \r \n \t \\ \xHH are bytes, and \{TEXT*N} is TEXT, N times (TEXT may hold the same again).  Values of facts that
-are bytes are written in the same way.  Keys that may stand several times are marked with a +.
+nothing; \r \n \t \\ \xHH are bytes, and \{TEXT*N} is TEXT, N times (and so on inside).  Values that are bytes
+are written in the same way.  Keys that may stand several times are marked with a +.
 
     kind             request | response
     story            one line
@@ -20,9 +20,10 @@ are bytes are written in the same way.  Keys that may stand several times are ma
     hop              the names of the lines that end at this hop, in their order, as they were written
 
     For tests of the running proxy:
-    forwarded        yes | no | partly  does the endpoint (of a response: the client) get the message?  partly: only a part of it,
-                     and no clean end.  Said only where it is not what `expect` implies: accept yes, refuse no, others partly
-    client           the statuses that the client may see
+    forwarded        yes | no | partly  does the endpoint (of a response: the client) get the message?  partly: at most
+                     a part of it, and no clean end.  Said only where `expect` implies something else: accept yes,
+                     refuse no, the others partly
+    client           the statuses that the client may see; 404 where not every router would take it (no host, or *)
     upstream +       bytes that must be in what the endpoint receives
     upstream-not +   bytes that must not
     client-has +     bytes that must be in what the client receives

@@ -1,6 +1,6 @@
 """The same messages as others read them: httptools (llhttp, which is Node's) and h11.
 
-Each answers None where it refuses, else what it understood: (method or status, target, lines, body, is the message over).
+Each answers None where it refuses, else what it understood: (method or status, target, lines, body, is it over).
 """
 import h11
 import httptools
@@ -42,7 +42,7 @@ def by_llhttp(message, is_request=True):
 
 
 def by_h11(message, to=None, at_end=False):
-    """`to`: the method that a response answers; None: it is a request.  `at_end`: the connection ends behind the message."""
+    """`to`: the method that a response answers; None: it is a request.  `at_end`: the connection ends behind it."""
     connection = h11.Connection(h11.SERVER if to is None else h11.CLIENT, max_incomplete_event_size=1 << 20)
     if to is not None:
         connection.send(h11.Request(method=to, target="/", headers=[("Host", "a")]))

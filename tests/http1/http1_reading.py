@@ -1,4 +1,4 @@
-"""Messages read as the data path reads them: a head that is fed until it is whole, then a body that is fed until it is done.
+"""Messages read as the data path reads them: a head is fed until it is whole, then a body until it is done.
 
 The outcome is a tuple: what became of it, and what was understood.
 """
@@ -8,7 +8,8 @@ from mesh.http1.head import RequestHead, ResponseHead
 
 def read_request(message, cuts=(), **limits):
     """The outcome of a request that arrives in pieces which end at `cuts` (rising) and at its end."""
-    return _read(message, [*cuts, len(message)], RequestHead(**limits), lambda head, upto: head.parse_bytes(message, upto))
+    return _read(message, [*cuts, len(message)], RequestHead(**limits),
+                 lambda head, upto: head.parse_bytes(message, upto))
 
 
 def read_response(message, cuts=(), to=b"GET"):

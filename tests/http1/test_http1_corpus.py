@@ -30,7 +30,8 @@ def test_the_outcome_is_what_the_file_says(case):
     assert interim == case.interim
     if became == "refuse":
         assert facts[0] == case.status
-        assert facts[1].isascii() and not set(facts[1]) & set("<>&\r\n")
+        assert facts[1].isascii()
+        assert not set(facts[1]) & set("<>&\r\n")
     elif became != "broken" and facts:
         wanted = {"body": b"", "next": b"", **case.facts}
         assert {key: facts[key] for key in wanted} == wanted
@@ -48,7 +49,8 @@ def test_the_outcome_is_the_same_wherever_the_message_is_cut(case):
         assert outcome(case, (cut,)) == whole, cut
 
 
-@pytest.mark.parametrize("case", [case for case in REQUESTS if case.expect == "accept" and len(case.message) < 3000], ids=str)
+@pytest.mark.parametrize("case", [case for case in REQUESTS if case.expect == "accept" and len(case.message) < 3000],
+                         ids=str)
 def test_a_head_does_not_care_whether_its_buffer_moves(case):
     head, still = RequestHead(), RequestHead()
     end = still.parse_bytes(case.message)

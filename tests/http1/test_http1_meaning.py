@@ -15,11 +15,11 @@ TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 KNOWN = re.compile(rb"(?i)host|content-length|transfer-encoding|connection|expect|upgrade|keep-alive|te|proxy-.*")
 
 tokens = st.text(TOKEN, min_size=1, max_size=20).map(str.encode)
-values = st.lists(st.sampled_from([bytes((byte,)) for byte in (9, *range(32, 127), *range(128, 256))]), max_size=30).map(
-    lambda parts: b"".join(parts).strip(b" \t"))
+values = st.lists(st.sampled_from([9, *range(32, 127), *range(128, 256)]), max_size=30).map(
+    lambda text: bytes(text).strip(b" \t"))
 fields = st.lists(st.tuples(tokens.filter(lambda name: not KNOWN.fullmatch(name)), values), max_size=12)
-segments = st.lists(st.sampled_from([b".", b"..", b"", b"a", b"b.c", b"...", b".x", b"%2e", b"%2E%2e", b"%2F", b"%41", b"%25", b"~;,"]),
-                    max_size=8)
+segments = st.lists(st.sampled_from(
+    [b".", b"..", b"", b"a", b"b.c", b"...", b".x", b"%2e", b"%2E%2e", b"%2F", b"%41", b"%25", b"~;,"]), max_size=8)
 paths = segments.map(lambda parts: b"/" + b"/".join(parts))
 queries = st.text("ab=&+%41;?/", max_size=16).map(str.encode)
 hosts = st.from_regex(r"[a-zA-Z0-9_~-]{1,8}(\.[a-zA-Z0-9-]{1,5}){0,3}\.?(:[0-9]{0,4})?", fullmatch=True).map(str.encode)
@@ -91,8 +91,8 @@ def test_the_peer_is_what_the_connection_says():
 
 def test_nothing_of_a_message_is_left_for_the_next():
     head = RequestHead()
-    first = (b"OPTIONS http://b.mesh:81/%41?x=1 HTTP/1.0\r\nHost: b\r\nContent-Length: 5\r\nConnection: close, upgrade, x-a\r\n"
-             b"Upgrade: websocket\r\nX-A: 1\r\n\r\n")
+    first = (b"OPTIONS http://b.mesh:81/%41?x=1 HTTP/1.0\r\nHost: b\r\nContent-Length: 5\r\n"
+             b"Connection: close, upgrade, x-a\r\nUpgrade: websocket\r\nX-A: 1\r\n\r\n")
     assert head.parse_bytes(first) == len(first)
     assert head.query_values(b"x") == [b"1"]
     plain = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -143,15 +143,15 @@ def test_a_large_head_that_comes_byte_by_byte_is_not_read_again_and_again():
 
 
 @settings(deadline=None)
-@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(1, 200), max_size=6), st.binary(max_size=5))
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(1, 200), max_size=6),
+       st.binary(max_size=5))
 def test_chunks_are_joined_however_they_arrive(chunks, cuts, behind):
     message = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     body = Body()
     body.begin(True, -1)
     payload = b""
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(message + behind)]):
-        consumed, part = body.feed_bytes((message + behind)[start:stop])
-        payload += part
+        payload += body.feed_bytes((message + behind)[start:stop])[1]
     assert payload == b"".join(chunks)
     assert body.facts()["done"]
 
@@ -175,3 +175,39 @@ def test_a_broken_body_stays_broken():
     body.begin(True, -1)
     assert body.feed_bytes(b"x")[0] == body.feed_bytes(b"1\r\n")[0] == -1
     assert body.facts()["why"] == "a chunk size is not a hexadecimal number"
+
+
+def accepts(message):
+    return RequestHead().parse_bytes(message) == len(message)
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_has_its_place(byte):
+    one, is_token = bytes((byte,)), chr(byte) in TOKEN
+    for filler in (b"", b"0123", b"01234567", b"0123456789abcdef"):         # values are read eight bytes at a time
+        text = filler + one + filler[::-1]
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a\r\nX: y" + text + b"y\r\n\r\n") == (byte == 9 or 32 <= byte != 127)
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a\r\nX" + text + b"y: z\r\n\r\n") == (is_token or one == b":")
+        assert accepts(b"G" + text + b"T / HTTP/1.1\r\nHost: a\r\n\r\n") == is_token
+        assert accepts(b"GET /" + filler + one + b"x HTTP/1.1\r\nHost: a\r\n\r\n") == (
+            32 < byte < 127 and one not in b"#%\\")
+        assert accepts(b"GET /?" + text + b"x HTTP/1.1\r\nHost: a\r\n\r\n") == (32 < byte < 127 and one != b"#")
+        assert accepts(b"GET / HTTP/1.1\r\nHost: a" + text + b"a\r\n\r\n") == (one.isalnum() or one in b"-._~")
+
+
+NAMED = [
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"te",
+    b"upgrade", b"expect", b"proxy-authenticate", b"proxy-authorization"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_that_matter_are_known_in_any_case_and_no_others_are(name):
+    def read(name):
+        head = RequestHead()
+        head.parse_bytes(b"POST / HTTP/1.1\r\nHost: a\r\n" + name + b": nonsense\r\n\r\n")
+        return head.refusal() or head.field_lines()[-1][2]
+
+    plain = read(b"x-other")
+    assert read(name) == read(name.upper()) == read(name.title()) != plain
+    for other in (name + b"x", name[:-1], b"x" + name, name[:-1] + b"_", name.replace(b"-", b"_") + b"_"):
+        assert read(other) == plain

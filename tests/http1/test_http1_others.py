@@ -1,7 +1,7 @@
 """What we accept, others read in the same way: httptools (llhttp) and h11, over the corpus and over mutations of it.
 
-That they accept more than we do is why we are strict.  Where they accept less or read it differently is listed here by name;
-everything else is a defect of ours until it is understood.
+That they accept more than we do is why we are strict.  Where they accept less or read it differently is listed here by
+name; everything else is a defect of ours until it is understood.
 """
 import pytest
 from http1_cases import cases
@@ -14,15 +14,16 @@ SHORT_REQUESTS = [case.message for case in cases("request") if len(case.message)
 SHORT_RESPONSES = [(case.message, case.to) for case in cases("response") if len(case.message) < 600]
 
 EDITS = [
-    b"", b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"1", b"a", b",", b";", b"\0", b"\x0b", b"\xff", b"chunked", b"GET",
-    b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"Connection: close\r\n", b"Upgrade: x\r\n",
-    b"X: y\r\n", b"/", b"?", b"*", b"%41", b"http://b", b"HTTP/1.0", b"HTTP/1.1", b"204", b"304", b"0\r\n\r\n", b"1\r\nx\r\n",
-    b'"', b"=", b"\\", b"@", b"-", b"+", b"_"]
+    b"", b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"1", b"a", b",", b";", b"\0", b"\x0b", b"\xff", b"chunked",
+    b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"Connection: close\r\n", b"X: y\r\n",
+    b"Upgrade: x\r\n", b"/", b"?", b"*", b"%41", b"http://b", b"HTTP/1.0", b"HTTP/1.1", b"204", b"304", b"0\r\n\r\n",
+    b"1\r\nx\r\n", b"GET", b'"', b"=", b"\\", b"@", b"-", b"+", b"_"]
 
 LLHTTP_KNOWS_NO_OTHER_METHODS = set(
-    b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
-    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK SOURCE "
-    b"QUERY PRI DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER REDIRECT RECORD FLUSH".split())
+    b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND "
+    b"REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK "
+    b"UNLINK SOURCE QUERY PRI DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER "
+    b"REDIRECT RECORD FLUSH".split())
 
 
 def edited(message, edits):
@@ -32,7 +33,9 @@ def edited(message, edits):
     return message
 
 
-some_edits = st.lists(st.tuples(st.integers(0, 700), st.sampled_from([0, 0, 0, 1, 2, 7]), st.sampled_from(EDITS)), max_size=3)
+some_edits = st.lists(
+    st.tuples(st.integers(0, 700), st.sampled_from([0, 0, 0, 1, 2, 7]), st.sampled_from(EDITS)), max_size=3)
+some_cuts = st.lists(st.integers(1, 700), max_size=5)
 
 
 def plain(lines):
@@ -62,7 +65,7 @@ def why_another_refuses(message, facts, reader):
 
 
 def ends_before_its_body(facts, reader):
-    """llhttp takes a body behind Upgrade for the new protocol.  Therefore we pass no Upgrade on where there is a body."""
+    """llhttp takes a body behind Upgrade for the new protocol: why we pass no Upgrade on where there is a body."""
     names = {name.lower() for name, _ in facts["lines"]}
     return reader is by_llhttp and {b"upgrade", b"connection"} <= names and (facts["chunked"] or facts["length"] > 0)
 
@@ -99,7 +102,7 @@ def check_response(message, to, reader):
         return True
     status, _, lines, body, is_over = heard
     assert (status, plain(lines), body) == (facts["status"], plain(facts["lines"]), facts["body"])
-    assert is_over == (reader is by_h11 or not facts["until_close"])    # llhttp is not told of the end of the connection
+    assert is_over == (reader is by_h11 or not facts["until_close"])    # llhttp is not told that the connection ends
     return True
 
 
@@ -131,13 +134,13 @@ def test_mutated_responses_are_read_alike(reader, chosen, edits):
 
 
 @settings(max_examples=400, deadline=None)
-@given(message=st.builds(edited, st.sampled_from(SHORT_REQUESTS), some_edits), cuts=st.lists(st.integers(1, 700), max_size=5))
+@given(message=st.builds(edited, st.sampled_from(SHORT_REQUESTS), some_edits), cuts=some_cuts)
 def test_mutated_requests_have_one_outcome_however_they_arrive(message, cuts):
     assert read_request(message, sorted({min(cut, len(message)) for cut in cuts})) == read_request(message)
 
 
 @settings(max_examples=400, deadline=None)
-@given(chosen=st.sampled_from(SHORT_RESPONSES), edits=some_edits, cuts=st.lists(st.integers(1, 700), max_size=5))
+@given(chosen=st.sampled_from(SHORT_RESPONSES), edits=some_edits, cuts=some_cuts)
 def test_mutated_responses_have_one_outcome_however_they_arrive(chosen, edits, cuts):
     message = edited(chosen[0], edits)
     cuts = sorted({min(cut, len(message)) for cut in cuts})
