@@ -4,14 +4,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import routes, until
+from agent_running import routes, until
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
@@ -76,6 +78,11 @@ def test_an_unknown_path_is_told_in_json(agent):
     assert "/api/nothing" in json.loads(answer.body)["message"]
 
 
+def test_the_page_about_the_api_names_every_path(agent):
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    assert re.findall(r"^\| `(/[a-z/]+)` \|", page, re.MULTILINE) == json.loads(started(agent).ask("/").body)["paths"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
 def test_nothing_that_could_write_is_answered(agent, method):
     answer = started(agent).ask("/api/rawdata", method)
@@ -95,7 +102,7 @@ def test_another_name_is_refused_against_dns_rebinding(agent, host):
 
 
 def test_two_hosts_in_one_request_are_refused(agent):
-    answer = said_by(started(agent), b"GET /ping HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\nConnection: close\r\n\r\n")
+    answer = said_by(started(agent), b"GET /ping HTTP/1.0\r\nHost: localhost\r\nHost: evil\r\n\r\n")
     assert b" 403 " in answer.split(b"\r\n")[0]
 
 
@@ -242,9 +249,9 @@ def test_not_ready_where_nobody_listens(agent):
 
 
 def test_not_ready_where_a_worker_hangs(agent, monkeypatch):
-    monkeypatch.setattr("workers.agent.ready.why_not_ready.__defaults__", (0.3,))
+    monkeypatch.setattr("workers.agent.ready.WITHIN_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as deaf:
-        said = started(agent, bound={"web": "127.0.0.1:%d" % deaf.getsockname()[1]}).ask("/ready")
+        said = started(agent, bound={"web": f"127.0.0.1:{deaf.getsockname()[1]}"}).ask("/ready")
     assert (said.code, b"no answer within 0.3 s" in said.body) == (503, True)
 
 

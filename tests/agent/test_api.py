@@ -45,7 +45,8 @@ def test_a_server_that_preserves_its_path_says_so():
 
 def test_what_does_not_serve_shows_its_problems():
     problem = Problem(Place("a.yml", 3, 4), "http.routers.r", "wrong")
-    said = rawdata(Dynamic(), Published(status={"routers/r@file": "disabled"}, why={"routers/r@file": (problem,)}), STATIC)
+    told = Published(status={"routers/r@file": "disabled"}, why={"routers/r@file": (problem,)})
+    said = rawdata(Dynamic(), told, STATIC)
     assert said["routers"] == {"r@file": {"status": "disabled", "error": [str(problem)], "provider": "file"}}
 
 

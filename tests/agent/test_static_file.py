@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from conftest import routes, until
+from agent_running import routes, until
 
 from workers.machine import read_static
 
@@ -35,7 +35,7 @@ def running(agent, tmp_path, hups):
     static, _ = read_static(str(file))
     made = agent({"a.yml": routes("a")}, **{name: getattr(static, name) for name in (
         "workers", "runtime_directory", "entry_points", "api_address", "host_name", "host_address",
-        "state_directory")}, log_file="")
+        "state_directory")})
     made.file = file
     return made
 
@@ -136,6 +136,8 @@ def test_warnings_of_a_good_file_are_shown(running, hups):
     as_of_the_file(running)
     assert [problem.severity for problem in running.said.problems] == ["warning"]
     assert running.said.files[str(running.file)] == "ok"
+    looked(running)
+    assert running.told("dns") == [], "the master's log says it already"
 
 
 def test_without_a_static_file_its_absence_is_no_news(agent, hups):

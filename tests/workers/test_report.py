@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -18,6 +19,7 @@ from workers.report import read_status, status
 
 SIZES = (1 << 16, 1 << 16, 4, 64)
 NOW_MS = 1_000_000
+WRONG = Problem(Place("a.yml"), "", "x")
 
 
 @pytest.fixture
@@ -87,12 +89,11 @@ def test_a_master_that_is_gone_is_all_there_is_to_say(memory, gone):
     (lambda memory: memory.column(0).set_gauge(GAUGE_DRAINING, 1), "0 of 1 workers serve"),
     (lambda memory: serve(memory, 0, age_ms=7_000), "worker 0 .* silent for 7 s"),
     (lambda memory: memory.plan.write(b"another"), "worker 0 .* serves generation 1, not 2 yet"),
-    (lambda memory: memory.sources.write(Published(problems=(Problem(Place("a.yml"), "", "x"),)).to_json()), "1 error$"),
+    (lambda memory: memory.sources.write(Published(problems=(WRONG,)).to_json()), "has 1 error$"),
     (lambda memory: memory.sources.write(Published(files={"a.yml": "missing"}).to_json()), "a.yml is missing"),
 ], ids=["no agent", "silent agent", "too few workers", "serves nothing", "draining", "silent worker", "old generation",
         "errors", "missing file"])
 def test_what_is_not_as_it_should_be_is_said(memory, change, why):
-    import re
     change(memory)
     said = told(memory)
     assert said["good"] is False
