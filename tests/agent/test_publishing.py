@@ -4,11 +4,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from itertools import pairwise
 
 import pytest
-from conftest import routes, until
+from agent_running import routes, until
 
-from mesh.shared.layout import FACT_AGENT_BEAT_MS, FACT_DYNAMIC_FAILURES, FACT_DYNAMIC_RELOADS
+from mesh.providers.catalog import Catalog
+from mesh.shared.layout import FACT_AGENT_BEAT_MS, FACT_AGENT_STARTS, FACT_DYNAMIC_FAILURES, FACT_DYNAMIC_RELOADS
 from workers.agent.agent import main
 
 BROKEN = "http: {routers: {x: {rule: Host(`x`), servcie: x}}}\n"
@@ -175,7 +177,43 @@ def test_it_beats_while_it_reads_many_files(agent):
         time.sleep(0.02)
     assert len(running.names) == 4000
     in_order = sorted(beats)
-    assert all(later - sooner < 1000 for sooner, later in zip(in_order, in_order[1:]))
+    assert all(later - sooner < 1000 for sooner, later in pairwise(in_order))
+
+
+def test_it_stops_to_beat_when_its_files_hang(agent, monkeypatch):
+    monkeypatch.setattr("workers.agent.agent.STUCK_S", 0.2)
+    monkeypatch.setattr("workers.agent.sources.Sources.look", lambda *_, **__: time.sleep(60))
+    running = agent({"a.yml": routes("a")}).start()
+    assert running.ask("/ping").code == 200
+    until(lambda: time.monotonic() - running.memory.facts.load(FACT_AGENT_BEAT_MS) / 1000 > 1.5)
+
+
+def test_an_error_inside_is_logged_and_begun_anew(agent, monkeypatch):
+    settle, calls = Catalog.settle, []
+
+    def fail_once(self, entry_points):
+        calls.append(1)
+        if len(calls) == 2:
+            raise ZeroDivisionError
+        return settle(self, entry_points)
+
+    monkeypatch.setattr(Catalog, "settle", fail_once)
+    running = agent({"a.yml": routes("a")}).start()
+    until(lambda: running.names == {"a"})
+    (running.conf / "b.yml").write_text(routes("b"))
+    until(lambda: running.names == {"a", "b"})
+    assert "ZeroDivisionError" in running.log_file.read_text()
+    assert running.memory.facts.load(FACT_AGENT_STARTS) == 1
+
+
+def test_usr1_opens_its_log_anew(agent):
+    running = agent({"a.yml": routes("a")}).start()
+    until(lambda: running.told("generation 1"))
+    running.log_file.rename(running.log_file.with_name("rotated"))
+    running.keeper.signal(signal.SIGUSR1)
+    until(running.log_file.exists)
+    (running.conf / "b.yml").write_text(routes("b"))
+    until(lambda: running.told("generation 2"))
 
 
 def test_it_leaves_when_its_master_is_gone(agent):

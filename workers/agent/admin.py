@@ -146,7 +146,7 @@ class Admin:
         wanted = EntryPoint("api.address", host.strip("[]"), int(port))
         try:
             listener = open_all({wanted.name: wanted}, {})[wanted.name]
-        except CannotListen as error:
+        except (CannotListen, OSError, ValueError) as error:        # the last: a host name that is none
             self._again = now + AGAIN_S
             if (complaint := str(error).removeprefix("entrypoint ")) != self._complaint:
                 log.error("%s; trying again every %g s, and traffic is served meanwhile", complaint, AGAIN_S)
@@ -191,7 +191,7 @@ class Admin:
             return (503, _PLAIN, f"{why}\n".encode()) if why else (200, _PLAIN, b"OK")
         make = self._made.get(path)
         if make is None:
-            return _message(404, f"there is nothing at {path}")
+            return _message(404, f"there is nothing at {path[:200]}", paths=["/ping", "/ready", *self._made])
         try:
             answer: Answer = self._thread.apply(make, (environ,))
         except Exception:
@@ -230,8 +230,8 @@ def _json(said: Any) -> Answer:
     return 200, _JSON, orjson.dumps(said, option=orjson.OPT_NON_STR_KEYS)
 
 
-def _message(code: int, said: str) -> Answer:
-    return code, _JSON, orjson.dumps({"message": said})
+def _message(code: int, said: str, **more: Any) -> Answer:
+    return code, _JSON, orjson.dumps({"message": said, **more})
 
 
 def _without_port(host: str) -> str:

@@ -18,10 +18,10 @@ from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
 from workers.agent.static_file import StaticFile
 from workers.agent.watch import Inbox
+from workers.keeper import Backoff
 
 TURN_S = 0.25           # the most that one of the two followed may wait for the other
-AGAIN_S = 5.0           # after an error inside, and when a board had no room
-MOST_AGAIN_S = 60.0
+AGAIN_S = 5.0           # when a board had no room
 
 log = logging.getLogger(f"{PRODUCT}.agent")
 
@@ -44,16 +44,16 @@ class Disk:
         return thread
 
     def run(self) -> None:
-        delay_s = AGAIN_S
+        backoff = Backoff(first_s=1.0, most_s=60.0, life_s=60.0)
         while True:
             began = time.monotonic()
             try:
                 self._follow()
             except Exception:
-                delay_s = min(MOST_AGAIN_S, delay_s * 2) if time.monotonic() - began < MOST_AGAIN_S else AGAIN_S
+                now = time.monotonic()
+                delay_s = backoff.died(now - began, now)
                 log.exception("files cannot be followed for an error inside hostmesh: once more in %g s", delay_s)
-            until = time.monotonic() + delay_s
-            while time.monotonic() < until:
+            while not backoff.is_over(time.monotonic()):
                 self._sign()
                 time.sleep(TURN_S)
 
@@ -70,7 +70,7 @@ class Disk:
     def _follow(self) -> None:
         former = restore(self._memory)
         sources = self._sources(former)
-        publisher = Publisher(self._memory, former, former.problems if self._has_told else ())
+        publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file)
         static_file = StaticFile(self._static, former.static_digest)
         follow = self._static.file_watch
         followed = Followed(sources, follow, Inbox())

@@ -52,13 +52,15 @@ class Found:
 class Publisher:
     """The one writer of the boards.
 
-    `former` is what is on the sources board, `told` the problems that this service's log has told already.
+    `former` is what is on the sources board, `told` the problems that this service's log has told already.  Warnings
+    about `static_file` are not logged here: the master does that when it takes the file up.
     """
 
-    def __init__(self, memory: Memory, former: Published, told: Iterable[Problem] = ()) -> None:
+    def __init__(self, memory: Memory, former: Published, told: Iterable[Problem] = (), static_file: str = "") -> None:
         self._memory = memory
         self._before = former
-        self._told = {_same(problem): problem for problem in told}
+        self._static_file = static_file
+        self._told = self._to_tell(told)
         self._dynamic = _dynamic_on(memory.plan)
         self.is_refused = False         # the last change did not fit; room may come (a disk that was full)
 
@@ -115,9 +117,13 @@ class Publisher:
                for problem in problems):
             self._memory.facts.add(FACT_DYNAMIC_FAILURES, 1)
 
+    def _to_tell(self, problems: Iterable[Problem]) -> dict[tuple[str, ...], Problem]:
+        return {_same(problem): problem for problem in problems
+                if problem.severity == "error" or problem.place.file != self._static_file}
+
     def _tell(self, problems: Collection[Problem]) -> None:
         """Each problem once when it is new, once when it has gone; one that moved to another line is the same."""
-        before, self._told = self._told, {_same(problem): problem for problem in problems}
+        before, self._told = self._told, self._to_tell(problems)
         new = [problem for key, problem in self._told.items() if key not in before]
         for problem in new[:MOST_LINES]:
             log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)

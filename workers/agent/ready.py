@@ -21,17 +21,17 @@ _STATUS = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9][ \r]")
 _OURS = re.compile(rb"\r\nserver:[ \t]*" + SERVER.encode() + rb"[ \t]*\r\n", re.IGNORECASE)
 
 
-def why_not_ready(bound: Mapping[str, str], within_s: float = WITHIN_S) -> str:
+def why_not_ready(bound: Mapping[str, str]) -> str:
     """"" when a worker answers at every entrypoint (name -> address), else one line: which does not, and why."""
-    asked = {name: gevent.spawn(_ask, address, within_s) for name, address in bound.items()}
+    asked = {name: gevent.spawn(_ask, address) for name, address in bound.items()}
     gevent.joinall(asked.values())
     wrong = [f"{name} ({bound[name]}): {each.value}" for name, each in asked.items() if each.value]
     return "; ".join(wrong) if bound else "there is no entrypoint"
 
 
-def _ask(address: str, within_s: float) -> str:
+def _ask(address: str) -> str:
     try:
-        with gevent.Timeout(within_s, TimeoutError(f"no answer within {within_s:g} s")):
+        with gevent.Timeout(WITHIN_S, TimeoutError(f"no answer within {WITHIN_S:g} s")):
             with _connect(address) as sock:
                 sock.sendall(_ASKED)
                 return _judge(sock)
