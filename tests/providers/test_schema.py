@@ -106,7 +106,7 @@ def test_static_files_made_from_the_tables_are_valid_and_read(document: dict[str
 def test_what_makes_no_sense_is_told_and_never_breaks_the_reader(document: Any) -> None:
     for text in (json.dumps(document), json.dumps({"http": document}), json.dumps({"mesh": {"services": document}})):
         said = read_file(text.encode(), "/d/a.yml", _no_disk)
-        assert said.objects or said.problems or document in ({}, [])
+        assert all(problem.message for problem in said.problems)
         with contextlib.suppress(ConfigError):
             load_static(text.encode(), "/e/hostmesh.yml")
 
