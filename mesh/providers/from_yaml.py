@@ -33,8 +33,9 @@ def read_yaml(text: str, file: str) -> Node | None:
         before = text[:text.index(odd[0])]
         raise Refused(file, f"the character U+{ord(odd[0]):04X} has no place in a YAML file", before.count("\n") + 1,
                       len(before) - before.rfind("\n"), hint="half-written, or not a text file?")
+    reader = _Reader(file)
     try:
-        return _Reader(file).read(text)
+        return reader.read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # At the end of the file nobody finds anything: what was begun and not ended is shown instead.
@@ -46,6 +47,9 @@ def read_yaml(text: str, file: str) -> Node | None:
         said, hint = _told(text, error, *where)
         if said == _OPEN_QUOTE and error.context_mark:      # the parser finds it at the end, a person where it begins
             where = error.context_mark.line + 1, error.context_mark.column + 1
+        elif reader.long_quote[2] == where[0]:              # closed by the opening of another one, most likely
+            said = f"the quote that begins here goes on to line {where[0]}, and what follows makes no sense"
+            where, hint = reader.long_quote[:2], "close it"
         raise Refused(file, f"this is not YAML: {said}", *where, hint=hint) from error
     except yaml.YAMLError as error:
         raise Refused(file, f"this is not YAML: {' '.join(str(error).split())}") from error
@@ -59,7 +63,7 @@ def _told(text: str, error: yaml.MarkedYAMLError, line: int, column: int) -> tup
     problem, context = error.problem or "", error.context or ""
     lines = text.split("\n")
     said = lines[line - 1] if 0 < line <= len(lines) else ""
-    begun = error.context_mark.line + 1 if error.context_mark else 0
+    begun, at = (error.context_mark.line + 1, error.context_mark.column + 1) if error.context_mark else (0, 0)
     at_end = "end of stream" in problem or (line >= len(text.rstrip().split("\n")) and not said[column:].strip())
     hint = "look at the indentation and the quotes here and in the line before"
     if at_end:
@@ -74,7 +78,7 @@ def _told(text: str, error: yaml.MarkedYAMLError, line: int, column: int) -> tup
         return f"a value cannot begin with {said[column - 1:column]}", "put it in quotes"
     if "flow" in context and problem.startswith("did not find expected"):
         opened, ends = ("{", "}") if "mapping" in context else ("[", "]")
-        if (error.context_mark.line + 1, error.context_mark.column + 1) == (line, column):
+        if (begun, at) == (line, column):
             return f"the {opened} that begins here is never closed", hint
         return f"wanted , or {ends} here, for the {opened} in line {begun}", hint
     if problem == "did not find expected key" and begun:
@@ -97,6 +101,7 @@ class _Reader:
         self.weights: dict[int, tuple[int, int]] = {}   # of anchored nodes: id -> values inside, depth inside
         self.kept: list[Node] = []                      # keeps those ids from being given to another node
         self.values = 0
+        self.long_quote = (0, 0, 0)                     # the last quote of several lines: line, column, line of its end
 
     def read(self, text: str) -> Node | None:
         root: Node | None = None
@@ -158,6 +163,8 @@ class _Reader:
                 if _FLOAT.match(text):
                     return Scalar(float(text), line, column, text, 0)
         one_line = event.start_mark.line == event.end_mark.line
+        if not one_line and event.style in ("'", '"'):
+            self.long_quote = line, column, event.end_mark.line + 1
         width = event.end_mark.column - event.start_mark.column
         quote = 0 if event.style in (None, "") else 1
         straight = one_line and width == len(text) + 2 * quote and event.style not in ("|", ">")
