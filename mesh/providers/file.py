@@ -21,6 +21,7 @@ from mesh.providers.shape import WRONG, Built, Kind, Read, Reading, Shape
 from mesh.providers.shapes_http import MESH_SERVICE, ROUTER, SERVICE, SERVICE_KINDS, TRANSPORT
 from mesh.providers.shapes_later import SECTIONS as LATER_SECTIONS
 from mesh.providers.shapes_middlewares import MIDDLEWARE
+from mesh.providers.shapes_static import STATIC
 from mesh.providers.source import read_tree
 from mesh.providers.tree import Item, Mapping, Node, Refused, Scalar, Sequence, kind_of
 
@@ -121,6 +122,8 @@ class _File:
             word = lower.get(key.lower())
             if word is None:
                 hint = did_you_mean(key, words) or f"known here: {', '.join(words)}"
+                if not prefix and key in STATIC.fields:
+                    hint = "it belongs into the static file, hostmesh.yml"
                 reading.wrong(item, f"{key} is not a known section", "unknown-field", hint)
             elif word in seen:
                 reading.twice(item, prefix + key, seen[word])
@@ -201,10 +204,10 @@ def _tell_later(reading: Reading, is_middleware: bool) -> bool:
     warned = [at for at, _, built in reading.later if built is Built.WARNS]
     if refused:
         place = next(place for _, place, built in reading.later if built is Built.REFUSED)
-        so = "routers that name it do not serve" if is_middleware else "this object does not serve without it"
-        also = f"; nor {_is_are(warned)} {', '.join(warned)}" if warned else ""
+        so = "routers that name it do not serve" if is_middleware else "it does not serve"
+        also = f"; {', '.join(warned)} {_is_are(warned)} not supported either" if warned else ""
         what = f"{', '.join(refused)} {_is_are(refused)} not supported yet"
-        reading.wrong(place, f"{what}, and {so}{also}", "unsupported")
+        reading.wrong(place, f"{what}, so {so}{also}", "unsupported")
     elif warned:
         place = reading.later[0][1]
         reading.problems.append(Problem(

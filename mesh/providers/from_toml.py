@@ -12,6 +12,9 @@ from typing import Any
 from mesh.providers.tree import MAX_DEPTH, Item, Mapping, Node, Refused, Scalar, Sequence
 
 _AT = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_TWICE = re.compile(r"Cannot declare \((.*)\) twice$")
+_NAMES = re.compile(r"'([^']*)'")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.@/-]*")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -37,7 +40,12 @@ def read_toml(text: str, file: str) -> Node | None:
         else:
             line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         hint = "" if (at and at[1]) or "Cannot" in message else "the file ends in the middle: half-written?"
-        raise Refused(file, f"this is not TOML: {_AT.sub('', message)}", line, column, hint=hint) from error
+        said = _AT.sub("", message)
+        if again := _TWICE.match(said):
+            said = f"[{'.'.join(_NAMES.findall(again[1]))}] is said twice"
+        elif said == "Invalid value" and (word := _WORD.match(text.split("\n")[line - 1], column - 1)):
+            hint = f'text stands in quotes: "{word[0]}"'
+        raise Refused(file, f"this is not TOML: {said}", line, column, hint=hint) from error
     except RecursionError:
         raise Refused(file, f"nested deeper than {MAX_DEPTH} levels") from None
     if not said:

@@ -33,32 +33,63 @@ def read_yaml(text: str, file: str) -> Node | None:
         before = text[:text.index(odd[0])]
         raise Refused(file, f"the character U+{ord(odd[0]):04X} has no place in a YAML file", before.count("\n") + 1,
                       len(before) - before.rfind("\n"), hint="half-written, or not a text file?")
+    reader = _Reader(file)
     try:
-        return _Reader(file).read(text)
+        return reader.read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # At the end of the file nobody finds anything: what was begun and not ended is shown instead.
         if mark and error.context_mark and not text[mark.index:].strip() and mark.line >= text.rstrip().count("\n"):
             mark = error.context_mark
-        said = ", ".join(part for part in (error.problem, error.context) if part) or "this is not YAML"
         where = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         if where[0] > (lines := text.rstrip().count("\n") + 1):
             where = lines, len(text.rstrip()) - text.rstrip().rfind("\n")
-        raise Refused(file, f"this is not YAML: {said}", *where, hint=_syntax_hint(text, said, *where)) from error
+        said, hint = _told(text, error, *where)
+        if said == _OPEN_QUOTE and error.context_mark:      # the parser finds it at the end, a person where it begins
+            where = error.context_mark.line + 1, error.context_mark.column + 1
+        elif reader.long_quote[2] == where[0]:              # closed by the opening of another one, most likely
+            said = f"the quote that begins here goes on to line {where[0]}, and what follows makes no sense"
+            where, hint = reader.long_quote[:2], "close it"
+        raise Refused(file, f"this is not YAML: {said}", *where, hint=hint) from error
     except yaml.YAMLError as error:
         raise Refused(file, f"this is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _syntax_hint(text: str, message: str, line: int, column: int) -> str:
+_OPEN_QUOTE = "the quote that begins here is never closed"
+
+
+def _told(text: str, error: yaml.MarkedYAMLError, line: int, column: int) -> tuple[str, str]:
+    """What the parser found, in words for a person, and what to do about it."""
+    problem, context = error.problem or "", error.context or ""
     lines = text.split("\n")
     said = lines[line - 1] if 0 < line <= len(lines) else ""
+    begun, at = (error.context_mark.line + 1, error.context_mark.column + 1) if error.context_mark else (0, 0)
+    at_end = "end of stream" in problem or (line >= len(text.rstrip().split("\n")) and not said[column:].strip())
+    hint = "look at the indentation and the quotes here and in the line before"
+    if at_end:
+        hint = "the file ends in the middle: half-written?"
     if "\t" in said[:len(said) - len(said.lstrip())] or said[column - 1:column] == "\t":
-        return "a tab: YAML is indented with spaces"
-    if "end of stream" in message or (line >= len(lines) and not said[column:].strip()):
-        return "the file ends in the middle: half-written?"
+        return "a tab stands here", "YAML is indented with spaces"
+    if "end of stream" in problem and "quoted scalar" in context:
+        return _OPEN_QUOTE, hint
     if "`" in said and ("|" in said or "&" in said or ": `" in said):
-        return "quote a rule: rule: \"Host(`a.example`)\""
-    return "look at the indentation and the quotes here and in the line before"
+        hint = "quote a rule: rule: \"Host(`a.example`)\""
+    elif "cannot start any token" in problem:
+        return f"a value cannot begin with {said[column - 1:column]}", "put it in quotes"
+    if "flow" in context and problem.startswith("did not find expected"):
+        opened, ends = ("{", "}") if "mapping" in context else ("[", "]")
+        if (begun, at) == (line, column):
+            return f"the {opened} that begins here is never closed", hint
+        return f"wanted , or {ends} here, for the {opened} in line {begun}", hint
+    if problem == "did not find expected key" and begun:
+        return f"wanted a key here, at the column of the others in the mapping that begins in line {begun}", hint
+    if problem == "did not find expected '-' indicator" and begun:
+        return f"wanted a - here, for the list that begins in line {begun}", hint
+    if problem == "could not find expected ':'":
+        return "wanted a key and a colon here", hint
+    if problem == "mapping values are not allowed in this context":
+        return "a colon makes a key where none can be", hint
+    return ", ".join(part for part in (problem, context) if part) or "it cannot be read", hint
 
 
 class _Reader:
@@ -70,6 +101,7 @@ class _Reader:
         self.weights: dict[int, tuple[int, int]] = {}   # of anchored nodes: id -> values inside, depth inside
         self.kept: list[Node] = []                      # keeps those ids from being given to another node
         self.values = 0
+        self.long_quote = (0, 0, 0)                     # the last quote of several lines: line, column, line of its end
 
     def read(self, text: str) -> Node | None:
         root: Node | None = None
@@ -131,6 +163,8 @@ class _Reader:
                 if _FLOAT.match(text):
                     return Scalar(float(text), line, column, text, 0)
         one_line = event.start_mark.line == event.end_mark.line
+        if not one_line and event.style in ("'", '"'):
+            self.long_quote = line, column, event.end_mark.line + 1
         width = event.end_mark.column - event.start_mark.column
         quote = 0 if event.style in (None, "") else 1
         straight = one_line and width == len(text) + 2 * quote and event.style not in ("|", ">")
@@ -160,7 +194,8 @@ class _Reader:
         if node is None:
             if event.anchor in self.anchors:
                 self.refuse(event, f"*{event.anchor} stands inside its own anchor")
-            self.refuse(event, f"*{event.anchor} has no anchor &{event.anchor} before it")
+            self.refuse(event, f"*{event.anchor} has no anchor &{event.anchor} before it",
+                        "text that begins with * stands in quotes")
         assert node is not None
         values, height = self.weights[id(node)]
         self.values += values - 1

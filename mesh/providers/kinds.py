@@ -26,6 +26,7 @@ _SIZES = {"": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3,
 _SIZE = re.compile(r"([0-9]{1,18}) ?(|B|kB|KB|MB|GB|KiB|MiB|GiB)\Z")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_OLD_TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}      # of YAML 1.1
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 
 MAX_DURATION = 10 * 365 * 86400.0
@@ -64,8 +65,8 @@ class Flag(Kind):
             return True
         if isinstance(node, Scalar) and node.text in _FALSE:
             return False
-        old = isinstance(node, Scalar) and node.text.lower() in ("yes", "no", "on", "off")      # YAML 1.1 knew these
-        return reading.wanted(node, at, self.words, "write true or false" if old else "")
+        old = isinstance(node, Scalar) and _OLD_TRUTHS.get(node.text.lower(), "")
+        return reading.wanted(node, at, self.words, f"write {old}" if old else "")
 
     def schema(self) -> dict[str, Any]:
         # the other spellings as a pattern: an editor would offer each of an enum for completion
@@ -126,15 +127,18 @@ class Duration(Kind):
     words = "a duration such as 5s, 100ms or 1m30s"
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
-        seconds = -1.0
+        seconds, hint = -1.0, ""
         if isinstance(node, Scalar) and not isinstance(node.value, bool):
             if isinstance(node.value, (int, float)):
                 seconds = float(node.value) if abs(node.value) < 1e18 else MAX_DURATION * 2
             elif isinstance(node.value, str):
                 seconds = duration(node.value)
+                near = "".join(node.value.lower().split())
+                if seconds < 0 <= duration(near):
+                    hint = f'did you mean "{near}"?'
             if seconds > MAX_DURATION:
                 return reading.wanted(node, at, "a duration of at most ten years")
-        return seconds if seconds >= 0 else reading.wanted(node, at, self.words)
+        return seconds if seconds >= 0 else reading.wanted(node, at, self.words, hint)
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_DURATION},
@@ -271,7 +275,7 @@ def _authority_wrong(authority: str, url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        return str(error)
+        return str(error)[:1].lower() + str(error)[1:]
     if not host or authority.endswith(":"):
         return "it names no host" if not host else "the port is missing"
     if port == 0:

@@ -133,7 +133,8 @@ class ListOf(Kind):
             reading.places[f"{at}[0]"] = reading.place(node)
             return WRONG if value is WRONG else (value,)
         if not isinstance(node, Sequence):
-            return reading.wanted(node, at, self.words)
+            short = isinstance(node, Scalar) and node.value is not None and len(node.text) <= 60
+            return reading.wanted(node, at, self.words, f"write a list: [{node.text}]" if short else "")
         values = []
         for index, each in enumerate(node.items):
             reading.places[f"{at}[{index}]"] = reading.place(each)
@@ -204,21 +205,26 @@ class Field:
 
 
 class Shape(Kind):
-    """A mapping with known keys.  `exactly_one`: alternatives, of which one and only one must stand there."""
+    """A mapping with known keys.
+
+    `exactly_one`: alternatives, of which one and only one must stand there.  `elsewhere`: keys that people look for
+    here, with the hint that says where they stand.
+    """
 
     def __init__(self, *fields: Field, words: str = "a mapping", exactly_one: tuple[str, ...] = (),
-                 model: type | None = None) -> None:
+                 model: type | None = None, elsewhere: dict[str, str] | None = None) -> None:
         self.fields = {field.name: field for field in fields}
         self.lower = {field.name.lower(): field for field in fields}
         self.words = words
         self.exactly_one = exactly_one
         self.model = model
+        self.elsewhere = elsewhere or {}
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         """A dict of what was said and has an effect, by target; WRONG when anything in it is wrong."""
         if not isinstance(node, Mapping):
             needs = self.exactly_one or any(field.required for field in self.fields.values())
-            hint = "write {} if you mean it without options" if _is_null(node) and not needs else ""
+            hint = "write {} if you mean it without options" if _is_null(node) and not needs else self.around(node)
             return reading.wanted(node, at, self.words, hint)
         before = len(reading.problems)
         values: dict[str, Any] = {}
@@ -251,7 +257,10 @@ class Shape(Kind):
         if field is None:
             field = self.lower.get(key.lower())
             if field is None:
-                hint = did_you_mean(key, self.fields) or f"known here: {_some(self.fields)}"
+                hint = self.elsewhere.get(key, "")
+                if not hint and (inner := self.inside(key)):
+                    hint = f"it belongs into {inner}"
+                hint = hint or did_you_mean(key, self.fields) or f"known here: {_some(self.fields)}"
                 reading.wrong(item, f"{prefix}{key} is not a known field", "unknown-field", hint)
                 return None
             reading.warn(item, f"{prefix}{key} is read as {field.name}", "spelling", f'write "{field.name}"')
@@ -261,16 +270,31 @@ class Shape(Kind):
         said[field.name] = item
         return field
 
+    def around(self, node: Node) -> str:
+        """The hint for a plain value where this mapping has one key that matters, such as an endpoint's url."""
+        required = [field.name for field in self.fields.values() if field.required]
+        if not isinstance(node, Scalar) or node.value is None or len(required) != 1 or len(node.text) > 60:
+            return ""
+        return f'did you mean {{{required[0]}: "{node.text}"}}?'
+
+    def inside(self, key: str) -> str:
+        """The path of the mapping in here that has this key, "" where none has, or more than one."""
+        shapes = [(field.name, field.kind) for field in self.fields.values() if isinstance(field.kind, Shape)]
+        paths = [name for name, shape in shapes if key in shape.fields]
+        paths += [f"{name}.{inner}" for name, shape in shapes if (inner := shape.inside(key))]
+        return paths[0] if len(paths) == 1 else ""
+
     def complete(self, node: Mapping, at: str, said: dict[str, Item], reading: Reading) -> None:
         start = f"{at}: " if at else ""
+        meant = {did_you_mean(key, self.fields) for key in node.items if key.lower() not in self.lower}
         for field in self.fields.values():
-            if field.required and field.name not in said:
+            if field.required and field.name not in said and did_you_mean(field.name, (field.name,)) not in meant:
                 reading.wrong(node, f"{start}{field.name} is missing; wanted {field.kind.words}", "missing")
         found = [name for name in said if name in self.exactly_one]
         if len(found) > 1:
-            reading.wrong(said[found[1]], f"{start}wanted one of them, found {' and '.join(found)}")
+            reading.wrong(said[found[1]], f"{start}wanted one kind alone, found {' and '.join(found)}")
         if self.exactly_one and not found and len(said) == len(node.items):     # else an unknown key has been told
-            reading.wrong(node, f"{start}wanted one of {_some(self.exactly_one, 40)}; found none", "missing")
+            reading.wrong(node, f"{start}wanted one of {_some(self.exactly_one, 6)}; found none", "missing")
 
     def schema(self) -> dict[str, Any]:
         properties = {field.name: {**self.about(field), **field.kind.schema()} for field in self.fields.values()}

@@ -165,7 +165,7 @@ _HOST = Shape(
 _OTHERS = {"redis": "The state shared between hosts.", "tracing": "OpenTelemetry traces.", "dns": "The DNS server.",
            "serversTransport": "Defaults towards endpoints; say them in `http.serversTransports`.",
            "tcpServersTransport": "", "certificatesResolvers": "", "experimental": "", "hub": "", "spiffe": "",
-           "core": "", "ocsp": "", "global": ""}
+           "core": "", "ocsp": "", "hostResolver": "", "global": ""}
 
 STATIC = Shape(
     Field("host", _HOST, "This host.", ""),
@@ -181,4 +181,5 @@ STATIC = Shape(
     Field("log", _LOG, "Our own log.", ""),
     Field("metrics", _METRICS, "Always there, at the API's address.", "metrics"),
     *(Field(name, Anything(), doc, built=LATER) for name, doc in _OTHERS.items()),
+    elsewhere=dict.fromkeys(("http", "mesh", "tcp", "udp", "tls"), "it belongs into a dynamic file below conf.d"),
     words="a mapping such as {entryPoints: {web: {address: \":80\"}}}", model=Static)

@@ -41,7 +41,8 @@ class Instance:
 
     def say_static(self, more: str = "") -> None:
         self.config.write_text('host: {name: host-a, workers: 1}\nruntimeDirectory: run\n'
-                               f'api: {{address: "127.0.0.1:0"}}\nentryPoints: {{web: {{address: "127.0.0.1:0"}}}}\n{more}')
+                               'api: {address: "127.0.0.1:0"}\n'
+                               f'entryPoints: {{web: {{address: "127.0.0.1:0"}}}}\n{more}')
 
     def start(self) -> None:
         with (self.directory / "log").open("wb") as log:
