@@ -124,6 +124,11 @@ class Answerer(BaseHTTPRequestHandler):
                 SEEN.ids[said] += 1
         return True
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def do_GET(self) -> None:
         path = self.asked.path
         if path == "/-/seen":
