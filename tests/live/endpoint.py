@@ -11,6 +11,7 @@ Every answer carries X-By: NAME.  What waits at a gate waits until somebody open
     GET  /close          ?size=N: /bytes without a length, ended by the end of the connection
     POST /late           ?gate=G: reads the body when the gate is open, then as /
     POST /echo           the body back as it comes, with its framing
+    PUT  /sum            JSON: length, sum (CRC-32, which is quicker than the digest)
     GET  /early          reads no body, answers 413 and closes
     POST /once           reads the head, and closes without an answer
 
@@ -28,6 +29,7 @@ import socket
 import struct
 import sys
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -124,6 +126,11 @@ class Answerer(BaseHTTPRequestHandler):
                 SEEN.ids[said] += 1
         return True
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def do_GET(self) -> None:
         path = self.asked.path
         if path == "/-/seen":
@@ -150,6 +157,13 @@ class Answerer(BaseHTTPRequestHandler):
         self.whole({"by": self.name, "method": self.command, "target": self.path, "version": self.request_version,
                     "headers": self.headers.items(), "length": length, "digest": seen.hexdigest(),
                     "framing": framing, "trailers": self.trailers})
+
+    def on_sum(self) -> None:
+        length = value = 0
+        for piece in self.body():
+            length += len(piece)
+            value = zlib.crc32(piece, value)
+        self.whole({"length": length, "sum": value})
 
     def on_bytes(self) -> None:
         self.sent(int(self.query["size"]), "")
