@@ -128,7 +128,9 @@ cdef class Rewrite:
             out = put(out, b"X-Request-Id: ", 14)
             out = put_bytes(out, self.request_id)
             out = put(out, b"\r\n", 2)
-        out = put(out, b"Via: 1.1 hostmesh\r\n" if head.minor else b"Via: 1.0 hostmesh\r\n", 19)
+        out = put(out, b"Via: 1.", 7)
+        out[0] = b"1"[0] if head.minor else b"0"[0]
+        out = put(out + 1, b" hostmesh\r\n", 11)
         if self.framing == CHUNKED:
             out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
         if head.upgrade:
@@ -179,7 +181,10 @@ cdef class Rewrite:
                 out = put(out, b"\r\n", 2)
         if not trusted or head.index[X_FORWARDED_PROTO] < 0:
             out = put(out, b"X-Forwarded-Proto: ", 19)
-            out = put(out, b"ws" if is_websocket(head) else b"http", 2 if is_websocket(head) else 4)
+            if is_websocket(head):
+                out = put(out, b"ws", 2)
+            else:
+                out = put(out, b"http", 4)
             if self.secure:
                 out = put(out, b"s", 1)
             out = put(out, b"\r\n", 2)
@@ -193,7 +198,7 @@ cdef class Rewrite:
             if colon is not NULL:
                 out = put(out, colon, authority + head.authority_len - colon)
             else:
-                out = put(out, b"443" if self.secure else b"80", 3 if self.secure else 2)
+                out = put(out, b"443", 3) if self.secure else put(out, b"80", 2)
             out = put(out, b"\r\n", 2)
         return out
 

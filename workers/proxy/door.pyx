@@ -2,8 +2,8 @@
 
 Owns the passage from the static configuration to numbers that a request can use, and the request ids.  Floor 3.
 """
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport uint64_t
-from libc.stdio cimport snprintf
 
 import ipaddress
 import os
@@ -14,6 +14,7 @@ from mesh.http1.hop cimport Peer
 cdef enum:
     PEERS = 4096            # remembered; an address costs 300 bytes, and 10 us to look at
 
+cdef const char *DIGITS = b"0123456789abcdef"
 cdef uint64_t id_prefix = 0
 cdef uint64_t id_count = 0
 
@@ -28,10 +29,14 @@ def begin():
 cdef bytes new_request_id():
     """32 hexadecimal digits: 16 of the process, 16 that count."""
     global id_count
-    cdef char text[33]
+    cdef bytes made = PyBytes_FromStringAndSize(NULL, 32)
+    cdef char *text = PyBytes_AS_STRING(made)
+    cdef int digit
     id_count += 1
-    snprintf(text, 33, b"%016llx%016llx", <unsigned long long>id_prefix, <unsigned long long>id_count)
-    return text[:32]
+    for digit in range(16):
+        text[digit] = DIGITS[id_prefix >> (60 - 4 * digit) & 15]
+        text[16 + digit] = DIGITS[id_count >> (60 - 4 * digit) & 15]
+    return made
 
 
 cdef class Door:
