@@ -219,6 +219,15 @@ def test_the_start_of_the_service_is_not_that_of_its_agent(agent):
     assert running.json("/api/version")["startDate"] == before
 
 
+def test_a_port_that_the_system_chose_is_the_successors_too(agent):
+    running = started(agent)
+    before = running.address
+    running.kill(signal.SIGKILL)
+    running.start()
+    assert running.ask("/ping").code == 200
+    assert running.address == before
+
+
 # Ready
 
 OURS = b"HTTP/1.1 404 Not Found\r\nServer: hostmesh\r\nContent-Length: 0\r\n\r\n"

@@ -9,9 +9,11 @@ which will host probes and DNS, must not stand still for it.  Floor 3.
 """
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket as native_socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -32,7 +34,7 @@ from workers.about import About
 from workers.agent import api
 from workers.agent.metrics import OPENMETRICS, TEXT, families, negotiate, registry_of, write
 from workers.agent.ready import why_not_ready
-from workers.listeners import CannotListen, open_all
+from workers.listeners import CannotListen, Listener, open_all
 from workers.report import files, look, published, status
 
 MOST_CONNECTIONS = 64
@@ -116,10 +118,12 @@ class _Exchange(WSGIHandler):
 class Admin:
     """The admin address of this agent; `bound` is where it listens ("": it does not).
 
-    `memory` must be this object's own (it is read in a thread), `tell` answers the present about.json.
+    `memory` must be this object's own (it is read in a thread), `tell` answers the present about.json.  `former` is
+    where a former agent of this service listened: where the system may choose the port, that one is chosen again.
     """
 
-    def __init__(self, static: Static, memory: Memory, bound: Mapping[str, str], tell: Callable[[], About]) -> None:
+    def __init__(self, static: Static, memory: Memory, bound: Mapping[str, str], tell: Callable[[], About],
+                 former: str = "") -> None:
         self._static, self._memory, self._entry_points, self._tell = static, memory, bound, tell
         self._thread = ThreadPool(1)
         self._asking = BoundedSemaphore(4)      # of /ready: each is a connection to every entrypoint
@@ -127,6 +131,7 @@ class Admin:
         self._hosts: frozenset[str] | None = None
         self._complaint = ""
         self._again = 0.0
+        self._former = former
         self.bound = ""
         self._registry = registry_of(self._families)
         self._made: dict[str, Callable[[Environ], Answer]] = {
@@ -142,10 +147,8 @@ class Admin:
         """Listens, unless it does already, is not to, or has failed to a moment ago (`now` in seconds)."""
         if self._server is not None or not self._static.api_address or now < self._again:
             return
-        host, _, port = self._static.api_address.rpartition(":")
-        wanted = EntryPoint("api.address", host.strip("[]"), int(port))
         try:
-            listener = open_all({wanted.name: wanted}, {})[wanted.name]
+            listener = self._listen()
         except (CannotListen, OSError, ValueError) as error:        # the last: a host name that is none
             self._again = now + AGAIN_S
             if (complaint := str(error).removeprefix("entrypoint ")) != self._complaint:
@@ -161,6 +164,16 @@ class Admin:
         host, port = sock.getsockname()[:2]
         self.bound = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         log.info("admin on %s", self.bound)
+
+    def _listen(self) -> Listener:
+        host, _, port = self._static.api_address.rpartition(":")
+        wanted = EntryPoint("api.address", host.strip("[]"), int(port))
+        former_host, _, former_port = self._former.rpartition(":")
+        if former_host == host and wanted.port == 0:
+            self._former = ""           # it is asked for once: another may have it by now
+            with contextlib.suppress(CannotListen):
+                return open_all({wanted.name: replace(wanted, port=int(former_port))}, {})[wanted.name]
+        return open_all({wanted.name: wanted}, {})[wanted.name]
 
     def close(self) -> None:
         """Stops listening; what is being answered is given up."""

@@ -59,7 +59,8 @@ class _Agent:
         self.about = About(master_pid, started=former.started if has_told else started, static_file=static.file,
                            host=static.host_name, entry_points=dict(bound))
         self.disk = Disk(static, memory, master_pid, has_told)
-        self.admin = Admin(static, attach(static.runtime_directory), bound, lambda: self.about)
+        self.admin = Admin(static, attach(static.runtime_directory), bound, lambda: self.about,
+                           former.admin if has_told else "")
         self.written: About | None = None
         self.write_again = 0.0
 
