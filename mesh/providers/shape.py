@@ -133,8 +133,9 @@ class ListOf(Kind):
             reading.places[f"{at}[0]"] = reading.place(node)
             return WRONG if value is WRONG else (value,)
         if not isinstance(node, Sequence):
-            short = isinstance(node, Scalar) and node.value is not None and len(node.text) <= 60
-            return reading.wanted(node, at, self.words, f"write a list: [{node.text}]" if short else "")
+            is_short = isinstance(node, Scalar) and node.value is not None and len(node.text) <= 60
+            hint = f"write a list: [{node.text}]" if isinstance(node, Scalar) and is_short else ""
+            return reading.wanted(node, at, self.words, hint)
         values = []
         for index, each in enumerate(node.items):
             reading.places[f"{at}[{index}]"] = reading.place(each)
