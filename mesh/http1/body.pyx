@@ -7,8 +7,8 @@ strictly, and dropped: nobody end to end can rely on them (RFC 9112 7.1.1).  Pay
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memmove
 
+from mesh.http1.fields cimport OTHER, REFERER, USER_AGENT, Line, scan_field
 from mesh.http1.grammar cimport h1_hex, h1_is_text_byte, h1_is_token
-from mesh.http1.head cimport OTHER, REFERER, USER_AGENT, Line, scan_field
 
 cdef enum:
     # states of a chunked body
