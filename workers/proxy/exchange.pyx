@@ -236,9 +236,12 @@ cdef class Exchange:
         cdef int how
         while True:
             got = request.parse(client.buf, client.n)
-            if got != 0:
+            if got > 0:
                 self.next_at = self.body_at = got
-                return 1 if got > 0 else -1
+                return 1
+            if got < 0:
+                self.next_at = self.body_at = client.n      # what of it may be a body, nobody can say
+                return -1
             if client.n == client.size:
                 client.need(client.size * 2)    # parse() refuses what grows beyond the limit
             if not client.readable:
