@@ -59,6 +59,7 @@ cdef class Exchange:
     cdef bint sent_any              # the kernel took bytes of it, on this connection
     cdef bint upload_over, upload_broken
     cdef bint any_answer            # at least one byte of an answer came
+    cdef bint is_ahead              # bytes behind an interim answer are here that nobody has looked at
     cdef bint has_answer            # the head of the final one came, and is on its way to the client
     cdef bint body_filled           # the client's last bytes filled its buffer
     cdef bint filled                # the endpoint's last bytes filled its buffer

@@ -357,7 +357,7 @@ cdef class Exchange:
             room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
             self.out = take_buffer(room)
             self.out_size = room
-        self.upload_over = self.upload_broken = self.sent_any = self.any_answer = False
+        self.upload_over = self.upload_broken = self.sent_any = self.any_answer = self.is_ahead = False
         self.excess = 0
         self.response.reset()
         piece_clear(&self.to_up)
@@ -534,13 +534,16 @@ cdef class Exchange:
             if got <= 0 or self._take_payload(got) < 0:
                 return -CUT
             return MOVED
-        up.need(SMALL)
-        got = up.recv()
-        if got == AGAIN:
-            return NOTHING
-        if got <= 0:
-            return -ODD if self.any_answer else -LOST
-        self.any_answer = True
+        if self.is_ahead:
+            self.is_ahead = False
+        else:
+            up.need(SMALL)
+            got = up.recv()
+            if got == AGAIN:
+                return NOTHING
+            if got <= 0:
+                return -ODD if self.any_answer else -LOST
+            self.any_answer = True
         while True:
             length = self.response.parse(up.buf, up.n, self.request.method_id == HEAD)
             if length < 0:
@@ -553,7 +556,8 @@ cdef class Exchange:
                 return self._take_head(length)
             self._interim(length)
             if self.to_client.left or up.n == 0:
-                up.readable = True              # what is there already makes no event
+                self.is_ahead = up.n > 0        # what is here already makes no event, and a recv would not find it
+                up.readable = True
                 return MOVED
 
     cdef int _interim(self, Py_ssize_t length) except -1:
