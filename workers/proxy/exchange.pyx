@@ -290,7 +290,8 @@ cdef class Exchange:
         while True:
             pool = <Pool>outcome.endpoint.pool
             up = None if wants_fresh else pool.take()
-            while up is not None and not is_idempotent and not up.is_quiet():
+            while up is not None and not up.is_quiet():
+                # what has come since the hub last looked would be taken for the answer (or be no answer at all)
                 up.close()
                 up = pool.take()
             is_fresh = up is None
