@@ -70,6 +70,7 @@ cdef class Exchange:
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
     cdef bint run(self, Client client) except -1
     cdef bint _exchange(self) except -1
+    cdef inline bint _is_taken(self) noexcept
     cdef inline bint _is_last(self) noexcept
     cdef int _read_head(self) except -2
     cdef bint _route(self) except -1

@@ -221,6 +221,10 @@ cdef class Exchange:
             request.upgrade = False             # RFC 9110 7.8 lets us ignore it; a tunnel behind a body is a trap
         return self._route()
 
+    cdef inline bint _is_taken(self) noexcept:
+        """Whether all of the request has been read."""
+        return not self.has_body or self.sent.done
+
     cdef inline bint _is_last(self) noexcept:
         cdef Door door = self.door
         if door.keep_alive_requests and self.client.served >= door.keep_alive_requests:
@@ -601,7 +605,8 @@ cdef class Exchange:
             framing = NO_BODY                   # a client of HTTP/1.0: its connection ends with the body
         self.unframed = framing == NO_BODY
         self.chunking = framing == CHUNKED
-        self.closing = self.closing or self.door.draining or self.unframed
+        # with the answer the upload ends, wherever it is then: nobody could say where the next request begins
+        self.closing = self.closing or self.door.draining or self.unframed or not self._is_taken()
         self.outcome.origin_status = response.status
         self.answer_at = length
         if up.size - length < ROOM:
@@ -667,16 +672,16 @@ cdef class Exchange:
         """The answer is with the client: the connections go on, or end as is proper."""
         cdef Client client = self.client
         cdef Upstream up = self.up
-        cdef bint is_sent = self.upload_over and not self.upload_broken
         if self.is_tunnel:
             self._tunnel()
             return False
-        if is_sent and not self.response.close and not self.response.until_close and self.excess == 0:
+        if (self.upload_over and not self.upload_broken and not self.response.close and not self.response.until_close
+                and self.excess == 0):
             self.up = None
             self.pool().give(up)
-        if is_sent and not self.closing:
+        if not self.closing:
             return True
-        if not is_sent or client.readable or client.n > self.next_at:
+        if not self._is_taken() or client.readable or client.n > self.next_at:
             self._linger()
         return False
 
