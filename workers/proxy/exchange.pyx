@@ -102,7 +102,11 @@ cdef class Client(Stream):
         cdef Py_ssize_t got
         cdef int how
         cdef int64_t now_ms
-        while self.n == 0:
+        while True:
+            if self.n == 2 and self.served and self.buf[0] == c'\r' and self.buf[1] == c'\n':
+                self.n = 0                  # old clients send it behind a body (RFC 9112 2.2): no request has begun
+            if self.n:
+                break
             if not self.readable:
                 self.drop_buffer()
                 now_ms = now_us() // 1000
