@@ -93,18 +93,6 @@ def test_an_early_answer_goes_on_together_with_the_upload(group, connect):
     assert client.reader.exactly(5) == b"0\r\n\r\n"
 
 
-def test_an_answer_to_a_body_that_has_all_come_keeps_the_client(group, connect):
-    # The endpoint did not read it; that is no reason to close the client's connection.
-    def script(conversation):
-        conversation.head()
-        conversation.send(OK)
-        conversation.ended()
-    group.a.follow(script)
-    client = connect()
-    for _ in range(2):
-        assert client.post(group.one, 3000 * b"x").answer().value(b"connection") is None
-
-
 def test_an_endpoint_that_stops_reading_holds_back_the_client(group, connect):
     go = threading.Event()
 

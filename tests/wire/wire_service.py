@@ -80,6 +80,11 @@ class Group:
         return {"routers": routers, "services": {f"{name}-{self.number}": {"loadBalancer": said}
                                                  for name, said in services.items()}}
 
+    def states(self, port: int) -> str:
+        """"closed" where no end of a connection to the port, other than the endpoint's own, is open any more."""
+        ours = [each for each in psutil.net_connections("tcp") if each.raddr and each.raddr.port == port]
+        return "open" if any(each.status == psutil.CONN_ESTABLISHED for each in ours) else "closed"
+
     def stop(self) -> None:
         for upstream in self.all:
             upstream.stop()
@@ -155,6 +160,12 @@ class Service:
             yield
         finally:
             self.worker.resume()
+
+    def line(self, target: str) -> dict[str, Any] | None:
+        """What the access log says of the one request for this target, or None."""
+        found = [line for line in self.lines() if line["RequestPath"] == target]
+        assert len(found) < 2, found
+        return found[0] if found else None
 
     def lines(self) -> list[dict[str, Any]]:
         """The access log."""

@@ -5,11 +5,12 @@ bottom.  It reads requests by itself, strictly: what the proxy sends must have o
 """
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 PATIENCE_S = 10.0           # longer than anything that a script waits for
@@ -206,6 +207,7 @@ class Upstream:
             self.port: int = free.getsockname()[1]
         # a port that was asked for by its number stays ours when we stop to listen
         self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.sock.bind(("127.0.0.1", self.port))
         self._clear()
 
@@ -224,6 +226,22 @@ class Upstream:
         self.accepting = threading.Thread(target=self._accept, args=(scripts,), daemon=True)
         self.accepting.start()
         return self
+
+    @contextlib.contextmanager
+    def full(self) -> Iterator[None]:
+        """Meanwhile it takes no connection: its queue is full, and nobody accepts."""
+        self.sock.listen(0)
+        waiting = []
+        for _ in range(2):          # one more than the backlog
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(("127.0.0.1", self.port))
+        try:
+            yield
+        finally:
+            for sock in waiting:
+                sock.close()
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def _accept(self, scripts: tuple[Script, ...]) -> None:
         while True:

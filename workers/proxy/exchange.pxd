@@ -30,6 +30,7 @@ cdef class Client(Stream):
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests
     cdef bint idle                  # waits for a request
+    cdef bint has_left(self)
     cdef bint _next(self) except -1
 
 

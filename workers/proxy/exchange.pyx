@@ -16,7 +16,6 @@ Buffers: the client's holds head and then a window of body behind it, the endpoi
 are until the account is settled, because the access log reads them.  A body is read into the window when what was
 read before has been sent: so a slow reader on one side holds back the other, and memory does not grow.
 """
-from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
@@ -44,13 +43,21 @@ cdef extern from "sys/socket.h" nogil:
     struct linger:
         int l_onoff
         int l_linger
-    ssize_t c_recv "recv"(int, void *, size_t, int)
     int setsockopt(int, int, int, const void *, unsigned int)
     enum:
-        MSG_DONTWAIT
-        MSG_PEEK
         SOL_SOCKET
         SO_LINGER
+
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *, unsigned long, int)
+    enum:
+        POLLIN
+        POLLERR
+        POLLRDHUP
 
 cdef enum:
     MOVED = 1
@@ -61,6 +68,7 @@ cdef enum:
     ROOM = 4096                 # the least window for a body behind a head
     HALF_CLOSED_MS = 1000       # a client that has ended its side may still read; if nothing could be sent to it for
                                 # so long it is gone.  FIN alone does not tell the two apart
+    LOOK_MS = 1000              # how often a client is looked at whose unread bytes would hide its end
     LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
     LINGER_BYTES = 4194304
     OWN_MS = 10000              # for an answer of our own to be taken
@@ -81,20 +89,29 @@ cdef class Client(Stream):
 
     cdef void unasked(self):
         # While its request is under way: more requests, an end, or a reset.
-        cdef char byte = 0
-        cdef ssize_t got = c_recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)
-        cdef int64_t now_ms
+        cdef int64_t soon_ms
         self._stop_reading()
-        if got < 0:
-            if errno == EAGAIN:
-                self.readable = False
-            else:
-                self.wake(WOKEN)
-        elif got == 0:
-            now_ms = now_us() // 1000
-            self.hung_ms = now_ms
-            if self.waiter is not None and not 0 < self.deadline_ms < now_ms + HALF_CLOSED_MS:
-                self.deadline_ms = now_ms + HALF_CLOSED_MS
+        if self.has_left():
+            self.wake(WOKEN)
+        elif self.hung_ms and self.waiter is not None:
+            soon_ms = self.hung_ms + HALF_CLOSED_MS
+            if not 0 < self.deadline_ms < soon_ms:
+                self.deadline_ms = soon_ms
+        elif self.readable:
+            self.wake(0)                    # from now on it must be looked at: see _wait
+
+    cdef bint has_left(self):
+        """Whether it has reset the connection; that it has ended its side, hung_ms remembers.
+
+        Not by a recv: bytes that nobody has read yet, such as its next request, stand before either.
+        """
+        cdef pollfd asked
+        asked.fd, asked.events, asked.revents = self.fd, POLLIN | POLLRDHUP, 0
+        poll(&asked, 1, 0)
+        self.readable = asked.revents != 0
+        if asked.revents & POLLRDHUP and not self.hung_ms:
+            self.hung_ms = now_us() // 1000
+        return asked.revents & POLLERR
 
     cdef bint _next(self) except -1:
         """Waits for a request and serves it; False: the connection is over."""
@@ -449,7 +466,8 @@ cdef class Exchange:
         cdef Client client = self.client
         cdef int from_client = 0, from_up = 0, how
         cdef int late = CUT
-        cdef int64_t until_ms = 0, other_ms
+        cdef int64_t until_ms = 0, other_ms, deadline_ms
+        cdef bint is_hidden                 # the client's end would be, by what it has sent already
         if self.to_client.left:
             from_client = WRITE
             until_ms = self._from_now(self.door.body_idle_ms)
@@ -469,15 +487,21 @@ cdef class Exchange:
             late = LATE
             if self.pool().answer_ms:
                 until_ms = self.sent_us // 1000 + self.pool().answer_ms
-        how = wait(client, from_client, self.up, from_up, client.resume, self._soonest(until_ms))
-        if how & WOKEN:
-            return GONE
-        if how & TIMED_OUT:
-            if self._has_hung():
+        while True:
+            deadline_ms = self._soonest(until_ms)
+            is_hidden = client.readable and not from_client & READ and not client.hung_ms
+            if is_hidden:
+                other_ms = self._from_now(LOOK_MS)
+                deadline_ms = other_ms if not deadline_ms or other_ms < deadline_ms else deadline_ms
+            how = wait(client, from_client, self.up, from_up, client.resume, deadline_ms)
+            if how & WOKEN or (how & TIMED_OUT and (is_hidden and client.has_left() or self._has_hung())):
                 return GONE
+            if not how:
+                return 0
             # a deadline that was moved on meanwhile (by what could still be sent to a half-closed client) is none
-            return late if self._soonest(until_ms) <= now_us() // 1000 else 0
-        return 0
+            deadline_ms = self._soonest(until_ms)
+            if deadline_ms and deadline_ms <= now_us() // 1000:
+                return late
 
     cdef inline Pool pool(self):
         return <Pool>self.outcome.endpoint.pool
