@@ -125,7 +125,7 @@ cdef Py_ssize_t scan_fields(Head head, const char *buf, Py_ssize_t n) noexcept:
             return 0
         if lf == head._at + 1 and buf[head._at] == b"\r":
             return lf + 1
-        if head.count == head.room and head._grow() < 0:
+        if (head.count == head.room or head.count >= head.max_lines) and head._grow() < 0:
             return -1
         line = &head.lines[head.count]
         status = scan_field(buf, head._at, lf, line, &head.why)

@@ -318,9 +318,10 @@ cdef class Pool:
         if error == EINPROGRESS:
             up.open(fd)
             up.writable = False
-            how = wait(client, 0, up, WRITE, resume, deadline_ms)
-            if how:
-                return how
+            while not up.writable:      # the client may wake us as well
+                how = wait(client, 0, up, WRITE, resume, deadline_ms)
+                if how:
+                    return how
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size)
             if error == 0:
                 return 0
