@@ -22,7 +22,7 @@ from libc.string cimport memcpy
 
 from mesh.http1.body cimport Body
 from mesh.http1.head cimport (
-    CONNECT, DELETE, GET, HEAD, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead, ResponseHead,
+    CONNECT, DELETE, GET, HEAD, KEEP_ALIVE, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead, ResponseHead,
 )
 from mesh.http1.hop cimport (
     CHUNKED, NO_BODY, SIZED, Rewrite, is_request_id, response_room, write_interim, write_response,
@@ -36,6 +36,8 @@ from workers.proxy.stream cimport (
     piece_set, take_buffer, wait,
 )
 from workers.proxy.upstream cimport Pool, Upstream
+
+import re
 
 from workers.proxy.answer import own_answer
 
@@ -74,6 +76,8 @@ cdef enum:
     LINGER_BYTES = 4194304
     OWN_MS = 10000              # for an answer of our own to be taken
     SPARE = 256                 # exchanges kept for the next requests
+
+TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 
 cdef list spare = []
 cdef int64_t wall_offset_us = 0     # what CLOCK_MONOTONIC lacks to the wall clock
@@ -324,11 +328,7 @@ cdef class Exchange:
         self._request_id()
         while True:
             pool = <Pool>outcome.endpoint.pool
-            up = None if wants_fresh else pool.take()
-            while up is not None and not up.is_quiet():
-                # what has come since the hub last looked would be taken for the answer (or be no answer at all)
-                up.close()
-                up = pool.take()
+            up = None if wants_fresh else pool.take(is_idempotent)
             is_fresh = up is None
             if is_fresh:
                 up = pool.connect(client, client.resume, self._soonest(self._from_now(pool.dial_ms)), &how)
@@ -713,6 +713,8 @@ cdef class Exchange:
         if (self.upload_over and not self.upload_broken and not self.response.close and not self.response.until_close
                 and self.excess == 0):
             self.up = None
+            if self.response.index[KEEP_ALIVE] >= 0:
+                up.pool.keep_alive_said(timeout_of(self.response.value(KEEP_ALIVE)))
             up.pool.give(up)
         if not self.closing:
             return True
@@ -939,3 +941,9 @@ cdef void reset_at_close(Client client) noexcept:
     off.l_onoff = 1
     off.l_linger = 0
     setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off))
+
+
+cdef int64_t timeout_of(bytes said):
+    """The seconds in `timeout=5, max=100`; 0: it does not say."""
+    found = TIMEOUT.search(said)
+    return int(found[1]) if found is not None else 0
