@@ -11,12 +11,13 @@ Every answer carries X-By: NAME.  What waits at a gate waits until somebody open
     GET  /close          ?size=N: /bytes without a length, ended by the end of the connection
     POST /late           ?gate=G: reads the body when the gate is open, then as /
     POST /echo           the body back as it comes, with its framing
+    PUT  /sum            JSON: length, sum (CRC-32, which is quicker than the digest)
     GET  /early          reads no body, answers 413 and closes
     POST /once           reads the head, and closes without an answer
 
     /-/seen, /-/open?gate=G, /-/forget: for the test, not counted.  Seen are: requests, paths (by path), ids (how many
     different X-Id), twice (those that came again), connections (that brought a request), open (of them now), gone
-    (clients that left early), waiting (by gate), bytes (of bodies).
+    (clients that left early), waiting (by gate), bytes and sent (of bodies, received and on their way).
 """
 from __future__ import annotations
 
@@ -28,6 +29,7 @@ import socket
 import struct
 import sys
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +53,7 @@ class Seen:
         self.forget()
 
     def forget(self) -> None:
-        self.requests = self.gone = self.bytes = 0
+        self.requests = self.gone = self.bytes = self.sent = 0
         self.connections = self.open
         self.paths: Counter[str] = Counter()
         self.ids: Counter[str] = Counter()
@@ -65,7 +67,8 @@ class Seen:
         with self.lock:
             return {"requests": self.requests, "paths": self.paths, "ids": len(self.ids), "connections":
                     self.connections, "twice": [each for each, count in self.ids.items() if count > 1], "open":
-                    self.open, "gone": self.gone, "waiting": +self.waiting, "bytes": self.bytes}
+                    self.open, "gone": self.gone, "waiting": +self.waiting, "bytes": self.bytes,
+                    "sent": self.sent}
 
 
 SEEN = Seen()
@@ -124,6 +127,11 @@ class Answerer(BaseHTTPRequestHandler):
                 SEEN.ids[said] += 1
         return True
 
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
     def do_GET(self) -> None:
         path = self.asked.path
         if path == "/-/seen":
@@ -150,6 +158,13 @@ class Answerer(BaseHTTPRequestHandler):
         self.whole({"by": self.name, "method": self.command, "target": self.path, "version": self.request_version,
                     "headers": self.headers.items(), "length": length, "digest": seen.hexdigest(),
                     "framing": framing, "trailers": self.trailers})
+
+    def on_sum(self) -> None:
+        length = value = 0
+        for piece in self.body():
+            length += len(piece)
+            value = zlib.crc32(piece, value)
+        self.whole({"length": length, "sum": value})
 
     def on_bytes(self) -> None:
         self.sent(int(self.query["size"]), "")
@@ -249,6 +264,8 @@ class Answerer(BaseHTTPRequestHandler):
     def piece(self, piece: bytes | memoryview) -> None:
         if not piece:
             return
+        with SEEN.lock:
+            SEEN.sent += 0 if self.asked.path.startswith("/-/") else len(piece)
         if self.in_chunks:
             self.wfile.write(b"%x\r\n" % len(piece))
             self.wfile.write(piece)
