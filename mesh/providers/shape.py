@@ -263,8 +263,10 @@ class Shape(Kind):
 
     def complete(self, node: Mapping, at: str, said: dict[str, Item], reading: Reading) -> None:
         start = f"{at}: " if at else ""
+        unknown = [key for key in node.items if key.lower() not in self.lower]
         for field in self.fields.values():
-            if field.required and field.name not in said:
+            # a misspelt name has been told, with this one as the nearest right word: one slip is one error
+            if field.required and field.name not in said and not did_you_mean(field.name, unknown):
                 reading.wrong(node, f"{start}{field.name} is missing; wanted {field.kind.words}", "missing")
         found = [name for name in said if name in self.exactly_one]
         if len(found) > 1:
