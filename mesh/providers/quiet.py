@@ -9,8 +9,8 @@ Floor 2.
                   +-- a path that was modified and not closed is held back: from then on only its close is news, or
                       OPEN_S without any modification, or OPEN_MOST_S since the first
 
-A path that is not as it was (missing, unreadable) is believed only when it still is so QUIET_S later, with no news of it
-meanwhile: a replacement by two steps (delete, then rename) never shows its gap, however often it is done.
+A path that is not as it was (missing, unreadable) is believed only when it still is so QUIET_S later and no news of it
+came meanwhile: a replacement by two steps (delete, then rename) never shows its gap, however often it is done.
 """
 from __future__ import annotations
 

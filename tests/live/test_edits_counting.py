@@ -75,7 +75,8 @@ def test_counters_never_go_back_while_edits_are_made_under_load(
     with Traffic(mesh.port, STAY) as traffic:
         before = 0.0
         for turn in range(8):
-            mesh.edit("stay.yml", f"{weighted(endpoints)}    other-{turn}.shop: {{endpoints: ['{endpoints[0].url}']}}\n")
+            other = f"    other-{turn}.shop: {{endpoints: ['{endpoints[0].url}']}}\n"
+            mesh.edit("stay.yml", weighted(endpoints) + other)
             now = requests_of(mesh, "stay.shop")
             assert now >= before
             before = now
