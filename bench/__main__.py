@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.bill import BILL
 from bench.figures import Sample, in_turn, table
 from bench.machine import cores, describe, raise_file_limit
 from bench.peers.caddy import Caddy
@@ -25,10 +26,11 @@ from bench.peers.peer import Peer
 from bench.peers.traefik import Traefik
 from bench.processes import BenchFailed
 from bench.rows import BY_WRK, Bench, Row
+from bench.shapes import SHAPES
 from bench.upstream import Upstream
 
 KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, Envoy, Traefik, Caddy)
-ROWS: tuple[Row, ...] = BY_WRK
+ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, BILL)
 SHORT_ROWS = ("plain", "10k", "1m", "post64k", "no-keepalive", "routers10k")
 SHORT_PEERS = ("us", "nginx", "haproxy")
 
@@ -38,8 +40,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="scripts/bench", description=__doc__,
         epilog=f"rows: {', '.join(row.name for row in ROWS)}; peers: {', '.join(kind.name for kind in KINDS)}")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--short", action="store_true", help="about five minutes: the main rows beside nginx and HAProxy"
-                                                             " (what is done if nothing is said)")
+    length.add_argument("--short", action="store_true",
+                        help="about five minutes: the main rows beside nginx and HAProxy (done if nothing is said)")
     length.add_argument("--full", action="store_true", help="every row beside every peer; about an hour")
     parser.add_argument("--rows", type=_words, metavar="A,B", help="these rows only")
     parser.add_argument("--only", type=_words, metavar="A,B", help="these peers only")
@@ -67,20 +69,18 @@ def _chosen(parser: argparse.ArgumentParser, said: list[str] | None, known: list
     return [word for word in known if word in (said or (known if is_full else short))]
 
 
-def run(rows: Sequence[Row], peers: Sequence[Peer], rounds: int, bench: Bench, samples: list[Sample]) -> None:
+def run(rows: Sequence[Row], rounds: int, bench: Bench, samples: list[Sample]) -> None:
     """Measures everything, round by round, into `samples`."""
-    by_name = {peer.name: peer for peer in peers}
     for number in range(rounds):
         for row in rows:
-            names = [name for name in by_name if not row.peers or name in row.peers]
-            for name in in_turn(names, number):
+            for name in in_turn(row.of(list(bench.peers)), number):
                 try:
-                    sample = row.measure(bench, by_name[name], number)
+                    sample = row.measure(bench, name, number)
                 except BenchFailed as failed:
                     sample = Sample(row.name, name, number, {}, str(failed))
                 samples.append(sample)
                 main = sample.figures.get(row.columns[0].key)
-                print(f"-- round {number + 1} of {rounds}  {row.name:14} {name:9}"
+                print(f"-- round {number + 1} of {rounds}  {row.name:13} {name:9}"
                       f" {sample.wrong or f'{main:.2f} {row.columns[0].title}'}", file=sys.stderr, flush=True)
 
 
@@ -88,9 +88,9 @@ def report(rows: Sequence[Row], peers: Sequence[str], samples: Sequence[Sample],
     parts = [", ".join(f"{key} {value}" for key, value in facts.items())]
     for row in rows:
         mine = [sample for sample in samples if sample.row == row.name]
-        names = dict.fromkeys([*peers, *(sample.peer for sample in mine)])
         if mine:
-            parts.append(table(f"{row.name}: {row.title}", row.columns, mine, list(names), row.references))
+            parts.append(table(f"{row.name}: {row.title}", row.columns, mine, row.of(peers), row.references,
+                               by_difference=row.is_bill))
     return "\n\n".join(parts)
 
 
@@ -113,8 +113,9 @@ def main(argv: Sequence[str]) -> int:
             print(f"-- {missing.name} is not here: left out", file=sys.stderr)
             peers.remove(missing)
         with Upstream(directory / "upstream", core, files) as upstream:
-            bench = Bench(directory, upstream, core, other, 2.0 if said.full else 1.0, said.seconds, files)
-            run(rows, peers, said.rounds, bench, samples)
+            bench = Bench(directory, upstream, core, other, 2.0 if said.full else 1.0, said.seconds, files,
+                          {peer.name: peer for peer in peers})
+            run(rows, said.rounds, bench, samples)
     except BenchFailed as failed:
         print(f"scripts/bench: {failed}", file=sys.stderr)
         code = 1

@@ -57,6 +57,12 @@ def ratios(by_peer: Mapping[str, Summary], references: Sequence[str] = REFERENCE
             for peer, summary in by_peer.items()}
 
 
+def differences(by_peer: Mapping[str, Summary], references: Sequence[str]) -> dict[str, dict[str, float]]:
+    """What each median has more than each reference's."""
+    return {peer: {reference: summary.median - by_peer[reference].median for reference in references
+                   if reference in by_peer} for peer, summary in by_peer.items()}
+
+
 def in_turn(names: Sequence[str], round: int) -> list[str]:
     """The order of one round: each begins with another, and every second one goes backwards."""
     if not names:
@@ -67,13 +73,14 @@ def in_turn(names: Sequence[str], round: int) -> list[str]:
 
 
 def table(title: str, columns: Sequence[Column], samples: Sequence[Sample], peers: Sequence[str],
-          references: Sequence[str] = REFERENCES) -> str:
+          references: Sequence[str] = REFERENCES, by_difference: bool = False) -> str:
     """One row of the bench as a table in Markdown; the first column is the one that is compared."""
-    first = columns[0]
+    first, sign = columns[0], "+" if by_difference else ""
     by_peer = summaries(samples, first.key)
-    compared = ratios(by_peer, references)
+    compared = (differences if by_difference else ratios)(by_peer, references)
     told = [each for each in references if each in by_peer]
-    lines = [["", first.title, "range", *(f"/ {each}" for each in told), *(each.title for each in columns[1:])]]
+    lines = [["", first.title, "range", *(f"{'-' if by_difference else '/'} {each}" for each in told),
+              *(each.title for each in columns[1:])]]
     for peer in peers:
         mine = [each for each in samples if each.peer == peer]
         if not mine:
@@ -83,7 +90,7 @@ def table(title: str, columns: Sequence[Column], samples: Sequence[Sample], peer
             continue
         main = by_peer[peer]
         line = [peer, f"{main.median:.{first.digits}f}", f"{main.least:.{first.digits}f}-{main.most:.{first.digits}f}"]
-        line += [f"{compared[peer][each]:.2f}" if each in compared[peer] else "" for each in told]
+        line += [f"{compared[peer][each]:{sign}.2f}" if each in compared[peer] else "" for each in told]
         for column in columns[1:]:
             others = summaries(mine, column.key)
             line.append(f"{others[peer].median:.{column.digits}f}" if peer in others else "")

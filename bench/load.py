@@ -65,8 +65,8 @@ def _said(argv: Sequence[str], core: int | None, directory: Path, within_s: floa
         return bytes(said).decode(errors="replace")
 
 
-# A fixed rate.  h2load lets each of its clients send at a rate of its own, but no more often than every 10 ms, and all at
-# once if they start at once.  So there are many slow clients, started one after the other by a step that is not a
+# A fixed rate.  h2load lets each of its clients send at a rate of its own, but no more often than every 10 ms, and all
+# at once if they start at once.  So there are many slow clients, started one after the other by a step that is not a
 # multiple of their period: their requests spread evenly, and nobody waits in a queue that the load itself has made.
 
 _RPS = 99               # of one client
@@ -104,7 +104,7 @@ class Steady:
         whole = self._clients * round(_RPS * (self.ramp_s + seconds))
         self._child = Child(
             [needed("h2load"), "--h1", "-t1", f"-c{self._clients}", "-r1", f"--rate-period={_STEP_MS}ms",
-             f"--rps={_RPS}", f"-n{whole}", f"--log-file={self._log}", "-H", f"Host: {host}",
+             f"--rps={_RPS}", f"-n{whole}", f"--log-file={self._log}",
              f"--connect-to=127.0.0.1:{port}", f"http://{host}/"], core, directory, stdout=subprocess.PIPE)
 
     def __enter__(self) -> Steady:

@@ -1,7 +1,7 @@
 """Processes that the bench starts: pinned to a core, watched through /proc, and ended however the bench ends.
 
-Owns their life and what the kernel says they cost.  A child leads a session of its own, so that Ctrl-C reaches the bench
-alone, which then ends everything in order; and it is told by the kernel (PR_SET_PDEATHSIG) when the bench is killed.
+Owns their life and what the kernel says they cost.  A child leads a session of its own, so that Ctrl-C reaches the
+bench alone, which then ends everything in order; and the kernel ends it (PR_SET_PDEATHSIG) when the bench is killed.
 Nothing is ever ended by name.
 """
 from __future__ import annotations

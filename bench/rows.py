@@ -4,11 +4,11 @@ Owns the shapes.  A row is measured once per peer and round, with a proxy that i
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.figures import Column, Sample
+from bench.figures import REFERENCES, Column, Sample
 from bench.load import Answered, wrk
 from bench.peers.ours import Ours
 from bench.peers.peer import CATCH_ALL, Peer, Proxy, Route, Wanted
@@ -33,33 +33,36 @@ class Bench:
     warm_s: float
     load_s: float
     files: int
+    peers: Mapping[str, Peer]
     count: int = 0
     rate: float = 0.0               # requests a second where all get the same: found by the first that asks
-    direct: dict[str, float] = field(default_factory=dict)
 
     def fresh(self) -> Path:
         """A directory for one proxy."""
         self.count += 1
         return self.directory / f"{self.count}"
 
-    def say(self, text: str) -> None:
-        """One line of progress."""
-        print(text, flush=True)
 
-
-Measure = Callable[[Bench, Peer, int], Sample]
+Measure = Callable[[Bench, str, int], Sample]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; `peers` are those it makes sense for (none named: all)."""
+    """One row of the bench: who is measured (nobody named: all peers), how, and what the others are compared with."""
 
     name: str
     title: str
     columns: Sequence[Column]
     measure: Measure
-    peers: Sequence[str] = ()
-    references: Sequence[str] = ("nginx", "haproxy")
+    contestants: Sequence[str] = ()
+    references: Sequence[str] = REFERENCES
+    is_bill: bool = False           # the contestants are features of ours, and differences are told instead of ratios
+
+    def of(self, peers: Sequence[str]) -> list[str]:
+        """Who is measured if these peers take part."""
+        if self.is_bill:
+            return list(self.contestants) if "us" in peers else []
+        return [peer for peer in peers if not self.contestants or peer in self.contestants]
 
 
 def simple(bench: Bench, peer: Peer, connections: int = 512) -> Wanted:
@@ -93,7 +96,7 @@ def under_wrk(bench: Bench, proxy: Proxy, target: str, connections: int, script:
     """The figures of a running proxy under wrk on the same core, and what went wrong."""
     def load(seconds: float) -> Answered:
         return wrk(bench.directory, proxy.port, proxy.wanted.host, target, connections, seconds, bench.core, script,
-                   headers)
+                   (*proxy.wanted.headers, *headers))
 
     load(bench.warm_s)
     before = proxy.child.cost()
@@ -109,7 +112,8 @@ def under_wrk(bench: Bench, proxy: Proxy, target: str, connections: int, script:
 def by_wrk(name: str, title: str, target: str = "/", connections: int = 64, script: str = "",
            headers: Sequence[str] = (), wanted: Callable[[Bench, Peer], Wanted] = simple) -> Row:
     """A row that wrk can make."""
-    def measure(bench: Bench, peer: Peer, round: int) -> Sample:
+    def measure(bench: Bench, peer_name: str, round: int) -> Sample:
+        peer = bench.peers[peer_name]
         with peer.start(bench.fresh(), wanted(bench, peer), bench.core) as proxy:
             figures, wrong = under_wrk(bench, proxy, target, connections, script, headers)
         return Sample(name, peer.name, round, figures, wrong)

@@ -42,9 +42,8 @@ http {{
         listen 0.0.0.0:{secure} ssl backlog=16384;
         ssl_certificate cert.pem;
         ssl_certificate_key key.pem;
-        root files;
         location = / {{ return 200 "{hundred}"; }}
-        location /file/ {{ alias files/; }}
+        location /file/ {{ alias {place}/; }}
     }}
 }}
 """
@@ -69,8 +68,7 @@ class Upstream:
         self.certificate = directory / "cert.pem"
         (directory / "upstream.conf").write_text(CONF.format(
             user="user root;\n" if os.getuid() == 0 else "", files=files, connections=files - 64, first=self.first,
-            second=self.second, secure=self.secure, hundred="x" * 99 + "\\n").replace("root files", f"root {directory}/files")
-            .replace("alias files/", f"alias {directory}/files/"))
+            second=self.second, secure=self.secure, hundred="x" * 99 + "\\n", place=directory / "files"))
         self.child = Child([needed("nginx"), "-p", str(directory), "-c", "upstream.conf", "-e", "error.log",
                             "-g", "daemon off;"], core, directory)
         try:
@@ -87,6 +85,11 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self.child.end()
+
+    def pin(self, core: int) -> None:
+        """Moves it to another core."""
+        for pid in self.child.pids():
+            os.sched_setaffinity(pid, {core})
 
     def addresses(self, count: int) -> tuple[str, ...]:
         """So many different addresses that all lead here."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.peers.peer import CATCH_ALL, Peer, Wanted
+from bench.peers.peer import Peer, Wanted
 
 
 class Caddy(Peer):
     name = program = "caddy"
-    takes_edits = False
 
     def write(self, directory: Path, port: int, wanted: Wanted) -> None:
-        lines = ["{", "\tadmin off", "\tauto_https off", "\tpersist_config off", "\tlog {", "\t\tlevel ERROR", "\t}", "}"]
+        lines = ["{", "\tadmin off", "\tauto_https off", "\tpersist_config off",
+                 "\tlog {", "\t\tlevel ERROR", "\t}", "}"]
         for route in wanted.routes:
             lines += [f"http://{route.host}:{port} {{", "\tbind 127.0.0.1",
                       f"\treverse_proxy {' '.join(route.endpoints)} {{", "\t\ttransport http {",
                       "\t\t\tkeepalive 5m", "\t\t\tkeepalive_idle_conns_per_host 512", "\t\t}", "\t}", "}"]
-        assert wanted.routes[0].host == CATCH_ALL or wanted.routes[0].host
         (directory / "Caddyfile").write_text("\n".join(lines) + "\n")
 
     def argv(self, directory: Path) -> Sequence[str]:

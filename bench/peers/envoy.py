@@ -1,4 +1,4 @@
-"""Envoy from its wheel: one worker, client addresses added (use_remote_address), statistics as it has them by default."""
+"""Envoy from its wheel: one worker, client addresses added (use_remote_address), its usual statistics."""
 from __future__ import annotations
 
 import json
@@ -14,7 +14,6 @@ ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 class Envoy(Peer):
     name = program = "envoy"
-    takes_edits = False
 
     def write(self, directory: Path, port: int, wanted: Wanted) -> None:
         manager = {

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import resource
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peers.peer import CATCH_ALL, Peer, Proxy, Wanted
+from bench.peers.peer import CATCH_ALL, Peer, Wanted
 
 MAIN = """\
 global
@@ -22,7 +21,7 @@ defaults
     timeout server 300s
     timeout tunnel 300s
     timeout http-keep-alive 300s
-frontend web
+{more}frontend web
     bind 127.0.0.1:{port} backlog 4096
 {use}{backends}"""
 
@@ -35,18 +34,14 @@ class HAProxy(Peer):
             f"{route.host} b{number}\n" for number, route in enumerate(wanted.routes) if route.host != CATCH_ALL))
         use = "    default_backend b0\n" if wanted.routes[0].host == CATCH_ALL else (
             "    use_backend %[req.hdr(host),field(1,:),map_str(hosts.map)]\n")
-        backends = "".join(
-            f"backend b{number}\n" + "".join(f"    server s{n} {endpoint}\n" for n, endpoint in enumerate(route.endpoints))
+        backends = "".join(f"backend b{number}\n" + "".join(
+            f"    server s{n} {endpoint}\n" for n, endpoint in enumerate(route.endpoints))
             for number, route in enumerate(wanted.routes))
-        most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400 - 2 * len(wanted.routes)) // 2
+        most = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 400) // 2
         (directory / "haproxy.cfg").write_text(MAIN.format(
+            more="    option http-no-delay\n" if "streams" in wanted.options else "",
             port=port, use=use, backends=backends, connections=max(256, min(wanted.connections + 256, most))))
 
     def argv(self, directory: Path) -> Sequence[str]:
         assert self.path is not None
         return [self.path, "-W", "-f", str(directory / "haproxy.cfg")]
-
-    def edit(self, proxy: Proxy, number: int) -> None:
-        file = proxy.directory / "haproxy.cfg"
-        file.write_text(file.read_text().partition("# edit")[0] + f"# edit {number}\n")
-        proxy.child.process.send_signal(signal.SIGUSR2)

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.peers.peer import CATCH_ALL, Peer, Proxy, Wanted
+from bench.peers.peer import CATCH_ALL, Peer, Wanted
 
 MAIN = """\
 {user}worker_processes 1;
@@ -53,12 +52,12 @@ class Nginx(Peer):
         for number, route in enumerate(wanted.routes):
             servers = "".join(f" server {endpoint};" for endpoint in route.endpoints)
             name = "server_name _;" if route.host == CATCH_ALL else f"server_name {route.host};"
+            backlog = "" if number else " backlog=4096"         # said once for all that listen there
             blocks.append(
                 f"    upstream u{number} {{{servers} keepalive 512; keepalive_requests 100000000;"
                 " keepalive_timeout 300s; }\n"
-                f"    server {{ listen 127.0.0.1:{port} backlog=4096; {name}"
-                f" location / {{ proxy_pass http://u{number}; }} }}\n".replace(" backlog=4096", " backlog=4096"
-                                                                              if number == 0 else ""))
+                f"    server {{ listen 127.0.0.1:{port}{backlog}; {name}"
+                f" location / {{ proxy_pass http://u{number}; }} }}\n")
         (directory / "nginx.conf").write_text(MAIN.format(
             user="user root;\n" if os.getuid() == 0 else "", files=4 * wanted.connections + 2048,
             connections=2 * wanted.connections + 1024, blocks="".join(blocks)))
@@ -66,8 +65,3 @@ class Nginx(Peer):
     def argv(self, directory: Path) -> Sequence[str]:
         assert self.path is not None
         return [self.path, "-p", str(directory), "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;"]
-
-    def edit(self, proxy: Proxy, number: int) -> None:
-        file = proxy.directory / "nginx.conf"
-        file.write_text(file.read_text().partition("# edit")[0] + f"# edit {number}\n")
-        proxy.child.process.send_signal(signal.SIGHUP)

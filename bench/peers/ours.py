@@ -49,6 +49,9 @@ class Ours(Peer):
         new.write_text(f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
         new.rename(file)
 
+    def edited_host(self, number: int) -> str:
+        return f"edit-{number}.example"
+
 
 def dynamic(wanted: Wanted, rule: str = "Host(`{host}`)", scheme: str = "http", balancer: str = "") -> str:
     """The dynamic file; `rule` may name {host}, `balancer` is what stands in every loadBalancer beside the servers."""

@@ -33,7 +33,8 @@ class Wanted:
     routes: tuple[Route, ...]
     host: str
     connections: int = 512
-    options: Mapping[str, str] = field(default_factory=dict)       # for our own bill by feature
+    headers: tuple[str, ...] = ()       # lines that the load sends with each request
+    options: Mapping[str, str] = field(default_factory=dict)        # what one kind of proxy alone understands
 
 
 class Peer(ABC):
@@ -41,7 +42,6 @@ class Peer(ABC):
 
     name = ""
     program = ""
-    takes_edits = True          # without losing what it holds
 
     def __init__(self) -> None:
         self.path = find(self.program) if self.program else None
@@ -60,6 +60,10 @@ class Peer(ABC):
     def edit(self, proxy: Proxy, number: int) -> None:
         """Makes a harmless change and lets it take effect, as an operator would."""
         raise NotImplementedError
+
+    def edited_host(self, number: int) -> str:
+        """A host that is served once the edit of this number has taken effect; "" where an edit adds none."""
+        return ""
 
     def start(self, directory: Path, wanted: Wanted, core: int | None) -> Proxy:
         """Starts it and waits until it serves the wanted host.  Raises BenchFailed."""
@@ -98,14 +102,15 @@ class Proxy:
     def serves(self) -> bool:
         if self.child.process.poll() is not None:
             raise BenchFailed(f"{self.peer.name} ended with exit code {self.child.process.returncode}")
-        return status(self.port, self.wanted.host) == 200
+        return status(self.port, self.wanted.host, self.wanted.headers) == 200
 
 
-def status(port: int, host: str, target: str = "/") -> int:
+def status(port: int, host: str, headers: Sequence[str] = ()) -> int:
     """The status of one answer; 0 where none comes."""
     try:
         with socket.create_connection(("127.0.0.1", port), 5) as sock:
-            sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            lines = ("GET / HTTP/1.1", f"Host: {host}", *headers, "Connection: close", "", "")
+            sock.sendall("\r\n".join(lines).encode())
             said = b""
             while len(said) < 12 and (more := sock.recv(4096)):
                 said += more

@@ -37,3 +37,6 @@ class Traefik(Peer):
         new = file.with_name(".edited.new")
         new.write_text(f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
         new.rename(file)
+
+    def edited_host(self, number: int) -> str:
+        return f"edit-{number}.example"
