@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,12 @@ def pattern(size: int) -> bytes:
 def digest(data: bytes) -> str:
     """As endpoints tell it of what they received."""
     return hashlib.sha256(data).hexdigest()
+
+
+def free_address() -> str:
+    """An address that nobody listens on now, for what must know it before it starts."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        return f"127.0.0.1:{chosen.getsockname()[1]}"
 
 
 def is_running(pid: int) -> bool:
