@@ -218,6 +218,7 @@ class Mesh:
     environ: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    fds: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     _leaders: list[int] = field(default_factory=list)
 
@@ -267,7 +268,8 @@ class Mesh:
             self.process = subprocess.Popen(
                 [*self.command, sys.executable, "-m", "workers.cli", "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=self.directory,
-                env={**environ, "PYTHONPATH": str(ROOT), **self.environ}, preexec_fn=_dies_with_us)
+                env={**environ, "PYTHONPATH": str(ROOT), **self.environ}, preexec_fn=_dies_with_us,
+                pass_fds=self.fds)
         self._leaders.append(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM, within_s: float = 15.0) -> int:
