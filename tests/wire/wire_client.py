@@ -25,8 +25,8 @@ def soon(holds: Callable[[], Any], within_s: float = 5.0) -> Any:
 class CutOff(Exception):
     """The answer ended before its end; `how` says "end" or "reset", `answer` holds what came."""
 
-    def __init__(self, how: str, answer: Answer | None, raw: bytes) -> None:
-        super().__init__(f"{how} in the middle of an answer: {raw[-300:]!r}")
+    def __init__(self, how: str, answer: Answer | None, raw: bytearray) -> None:
+        super().__init__(f"{how} in the middle of an answer: {bytes(raw)!r}")
         self.how, self.answer, self.raw = how, answer, raw
 
 

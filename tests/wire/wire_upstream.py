@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+SHOWN = 2000
 PATIENCE_S = 10.0           # longer than anything that a script waits for
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.1\Z")
@@ -61,7 +62,7 @@ class Reader:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.rest = b""
-        self.all = b""
+        self.all = bytearray()      # the first of them, for messages
         self.how = ""               # "end" or "reset", as soon as it is known
 
     def more(self) -> None:
@@ -69,12 +70,12 @@ class Reader:
             data = self.sock.recv(1 << 18)
         except ConnectionError:
             self.how = "reset"
-            raise Ended(f"reset after {self.all[-200:]!r}") from None
+            raise Ended(f"reset after {bytes(self.all)!r}") from None
         if not data:
             self.how = "end"
-            raise Ended(f"the end after {self.all[-200:]!r}")
+            raise Ended(f"the end after {bytes(self.all)!r}")
         self.rest += data
-        self.all += data
+        self.all += data[:max(0, SHOWN - len(self.all))]
 
     def until(self, mark: bytes) -> bytes:
         while mark not in self.rest:

@@ -69,6 +69,7 @@ cdef class Exchange:
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
+    cdef int64_t answered_ms        # when the head of the answer had come
     cdef bint run(self, Client client) except -1
     cdef bint _exchange(self) except -1
     cdef inline bint _is_taken(self) noexcept

@@ -517,10 +517,14 @@ cdef class Exchange:
         return now_us() // 1000 + ms if ms else 0
 
     cdef int64_t _soonest(self, int64_t deadline_ms) noexcept:
-        """The deadline, or an earlier one: of the whole request, or of a client that has hung up.  0: none."""
+        """The deadline, or an earlier one: of the answer or the whole request, or of a client that has hung up.  0: none."""
         cdef int64_t other_ms
         if self.door.total_ms:
             other_ms = self.outcome.began_us // 1000 + self.door.total_ms
+            if not deadline_ms or other_ms < deadline_ms:
+                deadline_ms = other_ms
+        if self.has_answer and self.door.write_ms:
+            other_ms = self.answered_ms + self.door.write_ms
             if not deadline_ms or other_ms < deadline_ms:
                 deadline_ms = other_ms
         if self.client.hung_ms:
@@ -663,6 +667,7 @@ cdef class Exchange:
             together(&self.to_client, self.back)
         self.outcome.status = response.status
         self.has_answer = True
+        self.answered_ms = now_us() // 1000 if self.door.write_ms else 0
         return MOVED
 
     cdef int _take_payload(self, Py_ssize_t count) except -99:
