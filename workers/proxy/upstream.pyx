@@ -55,6 +55,7 @@ cdef extern from "unistd.h" nogil:
 cdef enum:
     RECORDS = 65536         # ciphertext read at once
     SURELY_US = 5000        # nobody closes connections that have been idle for less
+    NO_LIMIT_US = 10000     # a close after less has another reason
     # A host that has vanished without a word is noticed after 60 + 4 * 15 s, also by a tunnel or a stream that is silent.
     IDLE_S = 60
     INTERVAL_S = 15
@@ -320,6 +321,8 @@ cdef class Pool:
     cdef void _learn(self, int64_t age_us):
         """An idle connection of this age was closed by the endpoint."""
         cdef int number
+        if age_us < NO_LIMIT_US:
+            return
         self._closed_us[self._closings % CLOSINGS] = age_us
         self._closings += 1
         self._limit_us = age_us
