@@ -71,7 +71,7 @@ def test_the_first_bytes_of_an_answer_do_not_wait_for_the_others(group, connect)
     client.head()
     assert client.reader.exactly(10) == b"5\r\nfirst\r\n"
     go.set()
-    assert client.reader.chunks() == (b"last", [])
+    assert client.reader.chunks()[0] == b"last"
 
 
 CUT = [

@@ -39,6 +39,7 @@ class Answer:
     fields: list[tuple[bytes, bytes]]
     head: bytes
     body: bytes = b""
+    tail: bytes = b""               # of a chunked body: from the last chunk on
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
     interims: list[Answer] = field(default_factory=list)
     unframed: bool = False          # it ended with the connection
@@ -95,7 +96,7 @@ class Client:
             if method == b"HEAD" or answer.status in (101, 204, 304):
                 return answer
             if answer.value(b"transfer-encoding") == b"chunked":
-                answer.body, answer.trailers = self.reader.chunks()
+                answer.body, answer.trailers, answer.tail = self.reader.chunks()
             elif length is not None:
                 answer.body = self.reader.exactly(int(length))
             else:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,7 @@ class Service:
         about: About = soon(lambda: self._about(), START_S)
         self.addresses = {name: (said.rpartition(":")[0].strip("[]"), int(said.rpartition(":")[2]))
                           for name, said in about.entry_points.items()}
+        self.admin = about.admin
         soon(self._serves, START_S)
         self.worker = self.present_worker()
 
@@ -160,6 +163,13 @@ class Service:
             yield
         finally:
             self.worker.resume()
+
+    def connections(self) -> int:
+        """How many connections of clients the metrics say are open."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics") as answer:
+            said = re.findall(r"^mesh_open_connections\{.*\} ([0-9.]+)$", answer.read().decode(), re.MULTILINE)
+        assert said
+        return int(sum(map(float, said)))
 
     def line(self, target: str) -> dict[str, Any] | None:
         """What the access log says of the one request for this target, or None."""
