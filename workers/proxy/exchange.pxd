@@ -29,8 +29,10 @@ cdef class Client(Stream):
     cdef int64_t opened_ms
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests
+    cdef int in_a_row               # since it last waited
     cdef bint idle                  # waits for a request
     cdef bint has_left(self)
+    cdef bint _gives_way(self) except -1
     cdef bint _next(self) except -1
 
 
@@ -68,6 +70,8 @@ cdef class Exchange:
     cdef bint unframed              # it ends with the connection (HTTP/1.0)
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
+    cdef int in_a_row               # moves since it last waited
+    cdef bint _gives_way(self) except -1
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
     cdef int64_t answered_ms        # when the head of the answer had come
     cdef bint run(self, Client client) except -1

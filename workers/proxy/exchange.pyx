@@ -68,6 +68,7 @@ cdef enum:
     ROOM = 4096                 # the least window for a body behind a head
     HALF_CLOSED_MS = 1000       # a client that has ended its side may still read; if nothing could be sent to it for
                                 # so long it is gone.  FIN alone does not tell the two apart
+    IN_A_ROW = 16               # requests, or moves of a body, before the others have their turn: a millisecond or two
     LOOK_MS = 1000              # how often a client is looked at whose unread bytes would hide its end
     LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
     LINGER_BYTES = 4194304
@@ -130,6 +131,7 @@ cdef class Client(Stream):
                 self.idle = True
                 how = wait(self, READ, None, 0, self.resume, now_ms + self.door.idle_ms if self.door.idle_ms else 0)
                 self.idle = False
+                self.in_a_row = 0
                 if how & WOKEN:
                     return False
                 self.readable = True        # at the end of its time, one last look
@@ -139,12 +141,21 @@ cdef class Client(Stream):
             got = self.recv()
             if got == 0 or got == FAILED or (got == AGAIN and how):
                 return False
+        self.in_a_row += 1
+        if self.in_a_row > IN_A_ROW and not self._gives_way():
+            return False
         exchange = <Exchange>spare.pop() if spare else Exchange()
         try:
             return exchange.run(self)
         finally:
             if len(spare) < SPARE:
                 spare.append(exchange)
+
+    cdef bint _gives_way(self) except -1:
+        """Lets the others have their turn before its next request, and waits for it to take its answers; False: it left."""
+        self.in_a_row = 0
+        return not wait(self, WRITE, None, 0, self.resume,
+                        now_us() // 1000 + self.door.body_idle_ms if self.door.body_idle_ms else 0)
 
     def is_idle(self):
         return self.idle
@@ -207,7 +218,7 @@ cdef class Exchange:
         request.reset()
         request.max_bytes, request.max_lines, request.max_target = door.max_header_bytes, door.max_headers, door.max_target
         request.peer = client.peer.address
-        self.next_at = self.body_at = self.held = 0
+        self.next_at = self.body_at = self.held = self.in_a_row = 0
         self.has_body = self.body_filled = self.is_fed = self.is_odd_body = self.has_answer = self.is_tunnel = False
         self.replayable = self.closing = True
         self.sent_us = self.ended_us = 0
@@ -456,10 +467,21 @@ cdef class Exchange:
                     return ANSWERED
                 if not self.ended_us:
                     self.ended_us = now_us()
+            self.in_a_row += 1
             if not moved:
                 how = self._wait()
                 if how:
                     return how
+            elif self.in_a_row > IN_A_ROW and self._gives_way():
+                return GONE
+
+    cdef bint _gives_way(self) except -1:
+        """Both sides may always be ready: the others have their turn now.  True: the client is gone.
+
+        Whatever could move the exchange on makes one of these events, and mostly all of them do at once.
+        """
+        self.in_a_row = 0
+        return wait(self.client, READ | WRITE, self.up, READ | WRITE, self.client.resume, self._from_now(LOOK_MS)) & WOKEN
 
     cdef int _wait(self) except -1:
         """Waits for whatever moves the exchange on; otherwise how it ended."""
@@ -468,6 +490,7 @@ cdef class Exchange:
         cdef int late = CUT
         cdef int64_t until_ms = 0, other_ms, deadline_ms
         cdef bint is_hidden                 # the client's end would be, by what it has sent already
+        self.in_a_row = 0
         if self.to_client.left:
             from_client = WRITE
             until_ms = self._from_now(self.door.body_idle_ms)
@@ -772,8 +795,12 @@ cdef class Exchange:
                 moved |= got != AGAIN
             if client_over and up_over and not self.to_up.left and not self.to_client.left:
                 break
+            self.in_a_row += 1
+            if moved and self.in_a_row > IN_A_ROW and self._gives_way():
+                break
             if moved:
                 continue
+            self.in_a_row = 0
             # a tunnel may be silent for as long as it likes; half a tunnel as long as an idle connection
             until_ms = self._from_now(self.door.idle_ms) if client_over or up_over else 0
             got = wait(client, (WRITE if self.to_client.left else 0) | (0 if self.to_up.left or client_over else READ),
