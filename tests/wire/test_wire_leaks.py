@@ -5,8 +5,6 @@ import random
 
 from wire_client import Client, CutOff, soon
 
-GOOD = b"GET /good HTTP/1.1\r\nHost: %s\r\n\r\n"
-
 
 def endpoint(conversation):
     """Answers as the target says."""
@@ -56,7 +54,7 @@ def one(address, host, kind, way):
         elif kind == b"early":
             client.send(b"POST /early HTTP/1.1\r\nHost: %s\r\nContent-Length: 90000\r\n\r\n" % host + body)
         elif body:
-            client.send(b"PUT /%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n" % (kind, host, len(body), more), body)
+            client.send(b"PUT /%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n" % (kind, host, len(body)), body)
         else:
             client.send(b"GET /%s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (kind, host, more))
         if way == 1:
@@ -75,7 +73,7 @@ def test_nothing_is_left_of_three_thousand_requests(group, service):
     for upstream in group.all:
         upstream.follow(endpoint)
     address, choice = service.addresses["web"], random.Random(1)
-    kinds = [b"good", b"good", b"chunks", b"cut", b"odd", b"reset", b"gone", b"early", b"switch", b"silent", b"bad", b"half"]
+    kinds = b"good good chunks cut odd reset gone early switch silent bad half".split()
 
     def some(count):
         for _ in range(count):

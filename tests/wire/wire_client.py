@@ -70,7 +70,8 @@ class Client:
     def get(self, host: bytes, target: bytes = b"/", more: bytes = b"", method: bytes = b"GET") -> Client:
         return self.send(b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (method, target, host, more))
 
-    def post(self, host: bytes, body: bytes, more: bytes = b"", method: bytes = b"POST", target: bytes = b"/") -> Client:
+    def post(self, host: bytes, body: bytes, more: bytes = b"", method: bytes = b"POST",
+             target: bytes = b"/") -> Client:
         """With its whole body, in one piece."""
         return self.send(b"%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n%s" % (
             method, target, host, len(body), more, body))

@@ -171,15 +171,15 @@ class Service:
         assert said
         return int(sum(map(float, said)))
 
-    def lines_of(self, first: Client, second: Client, count: int) -> list[dict[str, Any]]:
-        """The last lines of two clients, in their order, when there are so many beyond their first ones; else []."""
-        ports = {str(client.sock.getsockname()[1]) for client in (first, second)}
-        found = [line for line in self.lines() if line["ClientPort"] in ports][2:]
+    def lines_of(self, clients: list[Client], count: int) -> list[dict[str, Any]]:
+        """The lines of these clients, in their order, when there are so many; else []."""
+        ports = {str(client.sock.getsockname()[1]) for client in clients}
+        found = [line for line in self.lines() if line["ClientPort"] in ports]
         return found if len(found) >= count else []
 
     def line(self, target: str) -> dict[str, Any] | None:
         """What the access log says of the one request for this target, or None."""
-        found = [line for line in self.lines() if line["RequestPath"] == target]
+        found = [line for line in self.lines() if line.get("RequestPath") == target]
         assert len(found) < 2, found
         return found[0] if found else None
 

@@ -17,7 +17,8 @@ SHOWN = 2000
 PATIENCE_S = 10.0           # longer than anything that a script waits for
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.1\Z")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[\t ]*\Z")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*"
+                    rb"((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[\t ]*\Z")
 _CHUNK = re.compile(rb"[0-9a-f]{1,16}\Z")
 
 
@@ -144,7 +145,7 @@ class Conversation:
         lines = raw[:-4].split(b"\r\n")
         start = _LINE.match(lines[0])
         assert start, f"no request line: {lines[0]!r}"
-        assert b"\n" not in raw.replace(b"\r\n", b"") and b"\r" not in raw.replace(b"\r\n", b"")
+        assert not {*b"\r\n"} & {*raw.replace(b"\r\n", b"")}, raw
         seen = Seen(start[1], start[2], fields_of(lines[1:]), raw, connection=self.number)
         assert len(seen.values(b"host")) == 1, raw
         assert len(seen.values(b"content-length")) + len(seen.values(b"transfer-encoding")) <= 1, raw
@@ -265,7 +266,7 @@ class Upstream:
     def _converse(self, script: Script, conversation: Conversation) -> None:
         try:
             script(conversation)
-        except Ended:
+        except (Ended, ConnectionError):
             pass                    # the proxy ended; what had come is in `requests`
         except OSError as error:
             if not self.closing:

@@ -71,7 +71,6 @@ cdef class Exchange:
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
     cdef int in_a_row               # moves since it last waited
-    cdef bint _gives_way(self) except -1
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
     cdef int64_t answered_ms        # when the head of the answer had come
     cdef bint run(self, Client client) except -1
@@ -85,7 +84,7 @@ cdef class Exchange:
     cdef int _prepare(self) except -1
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int _converse(self) except -1
-    cdef int _wait(self) except -1
+    cdef int _wait(self, bint is_ready) except -1
     cdef inline Pool pool(self)
     cdef inline int64_t _from_now(self, int64_t ms) noexcept
     cdef int64_t _soonest(self, int64_t deadline_ms) noexcept

@@ -468,23 +468,16 @@ cdef class Exchange:
                 if not self.ended_us:
                     self.ended_us = now_us()
             self.in_a_row += 1
-            if not moved:
-                how = self._wait()
+            if not moved or self.in_a_row > IN_A_ROW:
+                how = self._wait(moved)
                 if how:
                     return how
-            elif self.in_a_row > IN_A_ROW and self._gives_way():
-                return GONE
 
-    cdef bint _gives_way(self) except -1:
-        """Both sides may always be ready: the others have their turn now.  True: the client is gone.
+    cdef int _wait(self, bint is_ready) except -1:
+        """Waits for whatever moves the exchange on; otherwise how it ended.
 
-        Whatever could move the exchange on makes one of these events, and mostly all of them do at once.
+        `is_ready`: both sides may always be, so that nothing has to be waited for, but the others have their turn.
         """
-        self.in_a_row = 0
-        return wait(self.client, READ | WRITE, self.up, READ | WRITE, self.client.resume, self._from_now(LOOK_MS)) & WOKEN
-
-    cdef int _wait(self) except -1:
-        """Waits for whatever moves the exchange on; otherwise how it ended."""
         cdef Client client = self.client
         cdef int from_client = 0, from_up = 0, how
         cdef int late = CUT
@@ -510,6 +503,8 @@ cdef class Exchange:
             late = LATE
             if self.pool().answer_ms:
                 until_ms = self.sent_us // 1000 + self.pool().answer_ms
+        if is_ready:
+            from_client = from_up = READ | WRITE    # one of these is possible at once, whatever comes next
         while True:
             deadline_ms = self._soonest(until_ms)
             is_hidden = client.readable and not from_client & READ and not client.hung_ms
@@ -519,12 +514,14 @@ cdef class Exchange:
             how = wait(client, from_client, self.up, from_up, client.resume, deadline_ms)
             if how & WOKEN or (how & TIMED_OUT and (is_hidden and client.has_left() or self._has_hung())):
                 return GONE
-            if not how:
+            if not how and not is_ready:
                 return 0
             # a deadline that was moved on meanwhile (by what could still be sent to a half-closed client) is none
             deadline_ms = self._soonest(until_ms)
             if deadline_ms and deadline_ms <= now_us() // 1000:
                 return late
+            if is_ready:
+                return 0
 
     cdef inline Pool pool(self):
         return <Pool>self.outcome.endpoint.pool
@@ -796,11 +793,13 @@ cdef class Exchange:
             if client_over and up_over and not self.to_up.left and not self.to_client.left:
                 break
             self.in_a_row += 1
-            if moved and self.in_a_row > IN_A_ROW and self._gives_way():
-                break
-            if moved:
+            if moved and self.in_a_row <= IN_A_ROW:
                 continue
             self.in_a_row = 0
+            if moved:                       # the others have their turn
+                if wait(client, READ | WRITE, up, READ | WRITE, client.resume, self._from_now(LOOK_MS)) & WOKEN:
+                    break
+                continue
             # a tunnel may be silent for as long as it likes; half a tunnel as long as an idle connection
             until_ms = self._from_now(self.door.idle_ms) if client_over or up_over else 0
             got = wait(client, (WRITE if self.to_client.left else 0) | (0 if self.to_up.left or client_over else READ),
