@@ -177,9 +177,10 @@ def test_a_fast_answer_does_not_keep_the_worker_from_others(group, connect):
 
 
 def test_an_answer_is_not_upgraded_to_what_the_endpoint_did_not_say(group, connect):
-    group.a.follow(answering(b"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: upgrade, X-Hop\r\nX-Hop: 1\r\n"
     group.a.follow(answering(b"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: upgrade, X-Hop\r\n"
                              b"X-Hop: 1\r\n"
+                             b"Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nContent-Length: 2\r\nX-Kept: 1\r\n"
+                             b"\r\nok"))
     answer = connect().get(group.one).answer()
     assert (answer.value(b"x-kept"), answer.body) == (b"1", b"ok")
     for name in (b"upgrade", b"connection", b"x-hop", b"keep-alive", b"proxy-connection"):
