@@ -49,6 +49,10 @@ class SharedMemory(Memory):
         self._files = (file, lock)
         self._lock = lock
 
+    def another(self) -> Memory:
+        """The same memory for reading, as an object of its own, for another thread; needs no file system."""
+        return Memory(mmap.mmap(self._files[0], 0, access=mmap.ACCESS_READ))
+
     def hold_column(self, number: int) -> Column:
         """The column, held by this process until it ends; Refused while another process has it."""
         if not _take(self._lock, _COLUMNS + number):

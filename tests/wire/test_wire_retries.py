@@ -142,7 +142,8 @@ def test_an_endpoint_that_ends_a_fresh_connection_costs_an_idempotent_request_no
         assert connect().get(group.two, b"/%d" % number).answer().status == 200
     assert [seen.target for seen in group.b.requests] == [b"/0", b"/1", b"/2", b"/3"]
     tried = [seen.target for seen in group.a.requests]
-    assert tried and len(tried) == len(set(tried))
+    assert tried
+    assert len(tried) == len(set(tried))
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -29,8 +29,10 @@ cdef class Client(Stream):
     cdef int64_t opened_ms
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests
+    cdef int in_a_row               # since it last waited
     cdef bint idle                  # waits for a request
     cdef bint has_left(self)
+    cdef bint _gives_way(self) except -1
     cdef bint _next(self) except -1
 
 
@@ -68,6 +70,7 @@ cdef class Exchange:
     cdef bint unframed              # it ends with the connection (HTTP/1.0)
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
+    cdef int in_a_row               # moves since it last waited
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
     cdef int64_t answered_ms        # when the head of the answer had come
     cdef bint run(self, Client client) except -1
@@ -82,7 +85,7 @@ cdef class Exchange:
     cdef int _prepare(self) except -1
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int _converse(self) except -1
-    cdef int _wait(self) except -1
+    cdef int _wait(self, bint is_ready) except -1
     cdef inline int64_t _from_now(self, int64_t ms) noexcept
     cdef int64_t _soonest(self, int64_t deadline_ms) noexcept
     cdef inline bint _has_hung(self) noexcept

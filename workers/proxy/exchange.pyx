@@ -71,6 +71,7 @@ cdef enum:
     MOST_HOPS = 8               # through proxies of ours: an endpoint that is the proxy itself would go on for ever
     HALF_CLOSED_MS = 1000       # a client that has ended its side may still read; if nothing could be sent to it for
                                 # so long it is gone.  FIN alone does not tell the two apart
+    IN_A_ROW = 16               # requests, or moves of a body, before the others have their turn: a millisecond or two
     LOOK_MS = 1000              # how often a client is looked at whose unread bytes would hide its end
     LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
     LINGER_BYTES = 4194304
@@ -135,6 +136,7 @@ cdef class Client(Stream):
                 self.idle = True
                 how = wait(self, READ, None, 0, self.resume, now_ms + self.door.idle_ms if self.door.idle_ms else 0)
                 self.idle = False
+                self.in_a_row = 0
                 if how & WOKEN:
                     return False
                 self.readable = True        # at the end of its time, one last look
@@ -144,12 +146,21 @@ cdef class Client(Stream):
             got = self.recv()
             if got == 0 or got == FAILED or (got == AGAIN and how):
                 return False
+        self.in_a_row += 1
+        if self.in_a_row > IN_A_ROW and not self._gives_way():
+            return False
         exchange = <Exchange>spare.pop() if spare else Exchange()
         try:
             return exchange.run(self)
         finally:
             if len(spare) < SPARE:
                 spare.append(exchange)
+
+    cdef bint _gives_way(self) except -1:
+        """Lets the others have their turn before its next request, and waits for it to take its answers; False: it left."""
+        self.in_a_row = 0
+        return not wait(self, WRITE, None, 0, self.resume,
+                        now_us() // 1000 + self.door.body_idle_ms if self.door.body_idle_ms else 0)
 
     def is_idle(self):
         return self.idle
@@ -212,7 +223,7 @@ cdef class Exchange:
         request.reset()
         request.max_bytes, request.max_lines, request.max_target = door.max_header_bytes, door.max_headers, door.max_target
         request.peer = client.peer.address
-        self.next_at = self.body_at = self.held = 0
+        self.next_at = self.body_at = self.held = self.in_a_row = 0
         self.has_body = self.body_filled = self.is_fed = self.is_odd_body = self.has_answer = self.is_tunnel = False
         self.replayable = self.closing = True
         self.sent_us = self.ended_us = 0
@@ -466,18 +477,23 @@ cdef class Exchange:
                     return ANSWERED
                 if not self.ended_us:
                     self.ended_us = now_us()
-            if not moved:
-                how = self._wait()
+            self.in_a_row += 1
+            if not moved or self.in_a_row > IN_A_ROW:
+                how = self._wait(moved)
                 if how:
                     return how
 
-    cdef int _wait(self) except -1:
-        """Waits for whatever moves the exchange on; otherwise how it ended."""
+    cdef int _wait(self, bint is_ready) except -1:
+        """Waits for whatever moves the exchange on; otherwise how it ended.
+
+        `is_ready`: both sides may always be, so that nothing has to be waited for, but the others have their turn.
+        """
         cdef Client client = self.client
         cdef int from_client = 0, from_up = 0, how
         cdef int late = CUT
         cdef int64_t until_ms = 0, other_ms, deadline_ms
         cdef bint is_hidden                 # the client's end would be, by what it has sent already
+        self.in_a_row = 0
         if self.to_client.left:
             from_client = WRITE
             until_ms = self._from_now(self.door.body_idle_ms)
@@ -497,6 +513,8 @@ cdef class Exchange:
             late = LATE
             if self.up.pool.answer_ms:
                 until_ms = self.sent_us // 1000 + self.up.pool.answer_ms
+        if is_ready:
+            from_client = from_up = READ | WRITE    # one of these is possible at once, whatever comes next
         while True:
             deadline_ms = self._soonest(until_ms)
             is_hidden = client.readable and not from_client & READ and not client.hung_ms
@@ -506,12 +524,14 @@ cdef class Exchange:
             how = wait(client, from_client, self.up, from_up, client.resume, deadline_ms)
             if how & WOKEN or (how & TIMED_OUT and (is_hidden and client.has_left() or self._has_hung())):
                 return GONE
-            if not how:
+            if not how and not is_ready:
                 return 0
             # a deadline that was moved on meanwhile (by what could still be sent to a half-closed client) is none
             deadline_ms = self._soonest(until_ms)
             if deadline_ms and deadline_ms <= now_us() // 1000:
                 return late
+            if is_ready:
+                return 0
 
     cdef inline int64_t _from_now(self, int64_t ms) noexcept:
         return now_us() // 1000 + ms if ms else 0
@@ -781,7 +801,13 @@ cdef class Exchange:
                 moved |= got != AGAIN
             if client_over and up_over and not self.to_up.left and not self.to_client.left:
                 break
-            if moved:
+            self.in_a_row += 1
+            if moved and self.in_a_row <= IN_A_ROW:
+                continue
+            self.in_a_row = 0
+            if moved:                       # the others have their turn
+                if wait(client, READ | WRITE, up, READ | WRITE, client.resume, self._from_now(LOOK_MS)) & WOKEN:
+                    break
                 continue
             # a tunnel may be silent for as long as it likes; half a tunnel as long as an idle connection
             until_ms = self._from_now(self.door.idle_ms) if client_over or up_over else 0
