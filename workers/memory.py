@@ -196,11 +196,17 @@ def _former(path: Path, lock: int, sizes: tuple[int, int, int, int]) -> SharedMe
 
 
 def attach(runtime_directory: str | Path) -> Memory:
-    """The memory of the instance that runs (or last ran) on this directory, for reading.  Raises Refused."""
+    """The memory of the instance that runs (or last ran) on this directory, for reading.  Raises Refused.
+
+    Not for a process that holds a lock of the directory itself (see `master_of`).
+    """
     path = Path(runtime_directory) / MEMORY_FILE
     try:
         file = _open(path, os.O_RDONLY)
     except FileNotFoundError:
+        if pid := master_of(runtime_directory):
+            raise Refused(f"{path} was deleted while {PRODUCT} (pid {pid}) runs: it serves on, and its admin address"
+                          " tells how it is; a restart makes the file anew") from None
         raise Refused(f"no {PRODUCT} has run on {runtime_directory} yet (start it with: {PRODUCT} run)") from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error
