@@ -134,9 +134,7 @@ cdef class Rewrite:
         if self.framing == CHUNKED:
             out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
         if head.upgrade:
-            out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
-            out = put_value(out, head, head.index[UPGRADE])
-            out = put(out, b"\r\n", 2)
+            out = put_upgrade(out, head)
         elif head.index[TE] >= 0 and self._takes_trailers(head):
             # RFC 9110 10.1.4: TE speaks of this hop only, and we pass trailers on
             out = put(out, b"TE: trailers\r\nConnection: TE\r\n", 30)
@@ -224,8 +222,18 @@ cdef bint is_websocket(RequestHead head) noexcept:
     return line.value_len == 9 and strncasecmp(head.base + line.value, b"websocket", 9) == 0
 
 
-cdef char *put_value(char *out, Head head, int number) noexcept:
-    return put(out, head.base + head.lines[number].value, head.lines[number].value_len)
+cdef char *put_upgrade(char *out, Head head) noexcept:
+    """All that Upgrade says, on however many lines, on one: never longer than they were, but for the first part."""
+    cdef int number
+    cdef bint is_first = True
+    out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
+    for number in range(head.count):
+        if head.lines[number].id == UPGRADE and head.lines[number].value_len:
+            if not is_first:
+                out = put(out, b", ", 2)
+            out = put(out, head.base + head.lines[number].value, head.lines[number].value_len)
+            is_first = False
+    return put(out, b"\r\n", 2)
 
 
 cdef Py_ssize_t response_room(ResponseHead head) noexcept:
@@ -267,9 +275,7 @@ cdef Py_ssize_t write_response(char *out, ResponseHead head, int minor, int fram
     if framing == CHUNKED:
         out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
     if head.status == 101:
-        out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
-        out = put_value(out, head, head.index[UPGRADE])
-        out = put(out, b"\r\n", 2)
+        out = put_upgrade(out, head)
     elif close:
         out = put(out, b"Connection: close\r\n", 19)
     elif minor == 0:
@@ -283,3 +289,33 @@ cdef Py_ssize_t write_interim(char *out, ResponseHead head) noexcept:
     cdef char *begin = out
     out = put(put_lines(put_status_line(out, head), head, False), b"\r\n", 2)
     return out - begin
+
+
+# For callers in Python, such as tests and fuzzers; the exchange calls write() and its like with its own buffers.
+
+def written_request(RequestHead head not None, Peer peer not None, bytes host=None, bytes prefix=b"", bint sanitize=True,
+                    bint secure=False, bytes request_id=None):
+    """A whole head as an endpoint gets it, its body framed as the client framed it."""
+    cdef Rewrite rewrite = Rewrite()
+    cdef bytearray room
+    rewrite.peer, rewrite.host, rewrite.prefix, rewrite.request_id = peer, host, prefix, request_id
+    rewrite.sanitize, rewrite.secure = sanitize, secure
+    rewrite.framing = CHUNKED if head.chunked else SIZED if head.length >= 0 else NO_BODY
+    room = bytearray(rewrite.room(head))
+    return bytes(room[:rewrite.write(room, head)])
+
+
+def written_response(ResponseHead head not None, int minor=1, bint close=False, bytes date=b"Date: now\r\n"):
+    """A whole head as a client of HTTP/1.`minor` gets it, interim or final, framed as the exchange would.
+
+    ValueError for a 101 that switches to nothing, which the exchange refuses.
+    """
+    if head.status == 101 and not head.upgrade:
+        raise ValueError("it switches protocols, but says no protocol")
+    cdef bytearray room = bytearray(response_room(head))
+    cdef int framing = SIZED
+    if 100 <= head.status < 200 and head.status != 101:
+        return bytes(room[:write_interim(room, head)])
+    if head.status != 101 and not head.no_body and head.length < 0:
+        framing = CHUNKED if minor else NO_BODY
+    return bytes(room[:write_response(room, head, minor, framing, close or framing == NO_BODY, date)])
