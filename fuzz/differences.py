@@ -64,7 +64,8 @@ LISTED = (
     Difference(
         "a length of more than 20 digits", "h11 refuses it; RFC 9110 8.6 allows any number of zeros in front",
         (by_h11,), True,
-        lambda message, facts: any(name.lower() == b"content-length" and len(value) > 20 for name, value in facts["lines"])),
+        lambda message, facts: any(
+            name.lower() == b"content-length" and len(value) > 20 for name, value in facts["lines"])),
     Difference(
         "a body behind Upgrade",
         "llhttp takes it for the new protocol: why we pass no Upgrade on where there is a body",

@@ -8,10 +8,11 @@ X-Forwarded-* and X-Real-Ip are Traefik's (reference: forwardedHeaders): of a pe
 dropped and made anew; of a trusted one it is kept, what is missing is added, and X-Forwarded-For grows by the peer.
 """
 from libc.stdint cimport uint32_t
+from libc.stdio cimport sprintf
 from libc.string cimport memcpy
 
 from mesh.http1.head cimport (
-    CONTENT_LENGTH, DATE, HOST, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
+    CONTENT_LENGTH, DATE, HOST, MAX_FORWARDS, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
     X_FORWARDED_PROTO, X_FORWARDED_SERVER, X_REAL_IP, X_REQUEST_ID, Head, Line, RequestHead, ResponseHead,
 )
 
@@ -106,6 +107,8 @@ cdef class Rewrite:
                 kept = not own_id
             elif kept and line.id == CONTENT_LENGTH:
                 kept = self.framing == SIZED
+            elif kept and line.id == MAX_FORWARDS:
+                kept = head.max_forwards < 0
             if kept:
                 if run < 0:
                     run = line.at
@@ -128,6 +131,8 @@ cdef class Rewrite:
             out = put(out, b"X-Request-Id: ", 14)
             out = put_bytes(out, self.request_id)
             out = put(out, b"\r\n", 2)
+        if head.max_forwards >= 0:      # RFC 9110 7.6.2; at 0 the exchange answers by itself
+            out += sprintf(out, b"Max-Forwards: %lld\r\n", <long long>max(head.max_forwards - 1, 0))
         out = put(out, b"Via: 1.", 7)
         out[0] = b"1"[0] if head.minor else b"0"[0]
         out = put(out + 1, b" hostmesh\r\n", 11)
