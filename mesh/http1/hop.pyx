@@ -77,8 +77,7 @@ cdef class Rewrite:
     cdef Py_ssize_t write(self, char *out, RequestHead head) except -1:
         cdef char *begin = out
         cdef const char *base = head.base
-        cdef Line *line = head.lines
-        cdef Line *end = head.lines + head.count
+        cdef Line *line
         cdef Py_ssize_t run = -1, run_end = 0       # the lines that are copied next, as one piece
         cdef bint trusted = self.peer.trusted
         cdef bint own_id = self.request_id is not None
@@ -99,7 +98,8 @@ cdef class Rewrite:
             for number in range(head.count):
                 if head.lines[number].id == X_FORWARDED_FOR:
                     last_for = number
-        while line < end:
+        for number in range(head.count):
+            line = &head.lines[number]
             kept = not line.hop and line.id != HOST
             if kept and X_FORWARDED <= line.id <= X_REAL_IP:
                 kept = trusted
@@ -113,7 +113,7 @@ cdef class Rewrite:
                 if run < 0:
                     run = line.at
                 run_end = line.end
-                if last_for >= 0 and line == head.lines + last_for:
+                if number == last_for:
                     out = put(out, base + run, run_end - run - 2)
                     out = put(out, b", ", 2)
                     out = put_bytes(out, self.peer.address)
@@ -122,7 +122,6 @@ cdef class Rewrite:
             elif run >= 0:
                 out = put(out, base + run, run_end - run)
                 run = -1
-            line += 1
         if run >= 0:
             out = put(out, base + run, run_end - run)
 
@@ -256,10 +255,11 @@ cdef char *put_status_line(char *out, ResponseHead head) noexcept:
 
 
 cdef char *put_lines(char *out, ResponseHead head, bint sized) noexcept:
-    cdef Line *line = head.lines
-    cdef Line *end = head.lines + head.count
+    cdef Line *line
+    cdef int number
     cdef Py_ssize_t run = -1, run_end = 0
-    while line < end:
+    for number in range(head.count):
+        line = &head.lines[number]
         if not line.hop and (sized or line.id != CONTENT_LENGTH):
             if run < 0:
                 run = line.at
@@ -267,7 +267,6 @@ cdef char *put_lines(char *out, ResponseHead head, bint sized) noexcept:
         elif run >= 0:
             out = put(out, head.base + run, run_end - run)
             run = -1
-        line += 1
     return put(out, head.base + run, run_end - run) if run >= 0 else out
 
 
