@@ -113,7 +113,7 @@ cdef class Rewrite:
                 if run < 0:
                     run = line.at
                 run_end = line.end
-                if number == last_for:
+                if last_for >= 0 and line == head.lines + last_for:
                     out = put(out, base + run, run_end - run - 2)
                     out = put(out, b", ", 2)
                     out = put_bytes(out, self.peer.address)
