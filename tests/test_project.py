@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SCRIPTS = ("demo", "test", "check", "bench", "build", "fuzz")
+SCRIPTS = ("demo", "test", "check", "bench", "build")
 
 
 def prose(page: Path) -> str:
