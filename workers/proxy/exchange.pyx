@@ -302,7 +302,7 @@ cdef class Exchange:
         cdef Service service
         if request.method_id == CONNECT or request.method_id == TRACE:
             return self._answer(405, b"this proxy takes neither CONNECT nor TRACE")
-        if request.asterisk:
+        if request.asterisk or request.max_forwards == 0:       # RFC 9110 7.6.2: it has come to its last recipient
             return self._answer(200, b"")
         if request.index[VIA] >= 0 and self._goes_round():
             return self._answer(508, b"this request has come through hostmesh too often: an endpoint leads back here")
