@@ -40,12 +40,12 @@ def read_toml(text: str, file: str) -> Node | None:
         else:
             line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
         hint = "" if (at and at[1]) or "Cannot" in message else "the file ends in the middle: half-written?"
-        said = _AT.sub("", message)
-        if again := _TWICE.match(said):
-            said = f"[{'.'.join(_NAMES.findall(again[1]))}] is said twice"
-        elif said == "Invalid value" and (word := _WORD.match(text.split("\n")[line - 1], column - 1)):
+        told = _AT.sub("", message)
+        if again := _TWICE.match(told):
+            told = f"[{'.'.join(_NAMES.findall(again[1]))}] is said twice"
+        elif told == "Invalid value" and (word := _WORD.match(text.split("\n")[line - 1], column - 1)):
             hint = f'text stands in quotes: "{word[0]}"'
-        raise Refused(file, f"this is not TOML: {said}", line, column, hint=hint) from error
+        raise Refused(file, f"this is not TOML: {told}", line, column, hint=hint) from error
     except RecursionError:
         raise Refused(file, f"nested deeper than {MAX_DEPTH} levels") from None
     if not said:

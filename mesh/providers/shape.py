@@ -133,8 +133,8 @@ class ListOf(Kind):
             reading.places[f"{at}[0]"] = reading.place(node)
             return WRONG if value is WRONG else (value,)
         if not isinstance(node, Sequence):
-            short = isinstance(node, Scalar) and node.value is not None and len(node.text) <= 60
-            return reading.wanted(node, at, self.words, f"write a list: [{node.text}]" if short else "")
+            text = node.text if isinstance(node, Scalar) and node.value is not None else ""
+            return reading.wanted(node, at, self.words, f"write a list: [{text}]" if 0 < len(text) <= 60 else "")
         values = []
         for index, each in enumerate(node.items):
             reading.places[f"{at}[{index}]"] = reading.place(each)

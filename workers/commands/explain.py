@@ -26,8 +26,8 @@ from workers.agent.sources import read_once
 from workers.commands.check import compiled
 from workers.commands.paper import Paper, print_json
 from workers.machine import read_static
-from workers.memory import Refused, attach
-from workers.report import is_alive, published
+from workers.memory import Refused, attach, master_of
+from workers.report import published
 
 _SHOWN = 10                     # routers that do not take the request, unless all are asked for
 
@@ -56,6 +56,7 @@ class Ground:
     pid: int = 0
     generation: int = 0
     bound: dict[str, str] = field(default_factory=dict)                     # entrypoints as bound
+    files_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,10 @@ def explain(asked: Asked, config: str | None, as_json: bool, everything: bool) -
     paper = Paper()
     try:
         static, _ = read_static(config)
-        ground = running(static) or from_files(static)
+        try:
+            ground = running(static) or from_files(static, "no instance runs on this runtime directory")
+        except Refused as refused:
+            ground = from_files(static, f"the running instance cannot be asked: {refused}")
         entry_point = _entry_point(asked, static, ground)
         head = _head(asked, entry_point)
     except ConfigError as refused:
@@ -117,25 +121,24 @@ def explain(asked: Asked, config: str | None, as_json: bool, everything: bool) -
 
 
 def running(static: Static) -> Ground | None:
-    """What the instance on this runtime directory serves, if one runs and has something to serve."""
-    about = read_about(static.runtime_directory)
-    if not is_alive(about.pid):
+    """What the instance on this runtime directory serves, None where none runs.  Raises Refused."""
+    pid = master_of(static.runtime_directory)
+    if not pid:
         return None
+    memory = attach(static.runtime_directory)
     try:
-        memory = attach(static.runtime_directory)
         generation, data = memory.plan.read()
-        if not data:
-            return None
-        return Ground(from_json(data), dict(published(memory).why), about.pid, generation,
-                      dict(about.entry_points))
-    except (Refused, ValueError) as refused:
-        raise Unclear(f"what the running instance (pid {about.pid}) serves cannot be read: {refused}") from refused
+        dynamic = from_json(data) if data else Dynamic()
+    except ValueError as error:         # BoardDamaged is one
+        raise Refused(str(error)) from error
+    return Ground(dynamic, dict(published(memory).why), pid, generation,
+                  dict(read_about(static.runtime_directory).entry_points))
 
 
-def from_files(static: Static) -> Ground:
-    """What a start with the files as they are would serve."""
+def from_files(static: Static, because: str) -> Ground:
+    """What a start with the files as they are would serve, and why it is they that are asked."""
     settled, _ = read_once(static)
-    return Ground(settled.dynamic, dict(settled.why))
+    return Ground(settled.dynamic, dict(settled.why), files_because=because)
 
 
 def _entry_point(asked: Asked, static: Static, ground: Ground) -> EntryPoint:
@@ -225,7 +228,7 @@ def _answer(paper: Paper, asked: Asked, entry_point: EntryPoint, ground: Ground)
     where = ground.bound.get(entry_point.name, f"{entry_point.host}:{entry_point.port}")
     paper.title(f"{asked.method} {asked.url} at entrypoint {entry_point.name} ({where}), from {asked.peer}")
     paper.line(f"as the running instance serves it (pid {ground.pid}, generation {ground.generation})" if ground.pid
-               else "as the files are now: no instance runs on this runtime directory")
+               else f"as the files are now: {ground.files_because}")
     paper.line()
 
 
