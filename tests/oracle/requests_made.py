@@ -261,8 +261,8 @@ def _messages() -> Iterator[Case]:
         ((("Transfer-Encoding", ""),), b""), ((("Transfer-Encoding", "xchunked"),), b"0\r\n\r\n"),
         ((("Content-Length", "4"), *chunked), b"4\r\nbody\r\n0\r\n\r\n"), ((("Content_Length", "4"),), b""))
     for method in ("POST", "GET", "DELETE"):
-        for lines, body in framings:
-            yield Case("framing", "/b", method=method, lines=lines, body=body)
+        for framing, body in framings:
+            yield Case("framing", "/b", method=method, lines=framing, body=body)
     yield Case("framing", "/b", method="POST", lines=(("Content-Length", "4"),), body=b"body", version="1.0")
     yield Case("framing", "/b", method="POST", lines=chunked, body=b"4\r\nbody\r\n0\r\n\r\n", version="1.0")
     yield Case("framing", "/b", method="POST", lines=(("Content-Length", "4"), ("Expect", "100-continue")),
