@@ -78,7 +78,7 @@ def from_json(data: bytes) -> Dynamic:
 
 
 def read_json(data: bytes, before: Pieces) -> Generator[None, None, tuple[Dynamic, Pieces]]:
-    """The same in small steps, yielding between them; what `before` knows is not made again: those objects are the same."""
+    """The same in small steps, yielding between them; what `before` knows is not made again: the same objects."""
     now = Pieces()
     found: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     first, *lines = data.split(b"\n")

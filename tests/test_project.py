@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+HERE = ("mesh", "workers", "bench")
 SCRIPTS = ("demo", "test", "check", "bench", "build")
 
 
@@ -74,7 +75,7 @@ def imported(*tops: str) -> dict[str, str]:
                      else [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else [])
             for name in names:
                 top = name.split(".")[0]
-                if top not in sys.stdlib_module_names and top not in ("mesh", "workers", "Cython", "setuptools"):
+                if top not in sys.stdlib_module_names and top not in (*HERE, "Cython", "setuptools"):
                     found[top] = str(path.relative_to(ROOT))
     return found
 

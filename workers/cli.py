@@ -170,8 +170,8 @@ def reload(config: str | None, as_json: bool) -> None:
 @_takes_config
 @click.option("--for", "seconds", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
               help="End by itself after so long.  [until Ctrl-C]")
-@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Where the proxy listens on 127.0.0.1.")
-@click.option("--admin-port", type=click.IntRange(0, 65535), default=None, help="Where its admin address is.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="Where the proxy listens on 127.0.0.1.")
+@click.option("--admin-port", type=click.IntRange(0, 65535), metavar="PORT", help="Where its admin address is.")
 def demo(seconds: float | None, port: int | None, admin_port: int | None) -> None:
     """Show a small mesh that runs on this machine alone.
 

@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
 STATIC = """\
-# The static file: read at the start, and again by `hostmesh reload`.  Paths are relative to this file.
+# Where to listen and where to look.  A good change of this file makes a reload.  Paths are relative to it.
 host: {{name: demo, workers: 2}}
 stateDirectory: state
 runtimeDirectory: run

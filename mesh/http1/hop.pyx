@@ -47,9 +47,11 @@ cdef class Peer:
 
 
 cdef bint is_request_id(RequestHead head) noexcept:
+    """Whether the client has said one id, and one that can be kept."""
     cdef int at = head.index[X_REQUEST_ID]
     cdef Line *line
     cdef uint32_t i
+    cdef int other
     if at < 0:
         return False
     line = &head.lines[at]
@@ -57,6 +59,9 @@ cdef bint is_request_id(RequestHead head) noexcept:
         return False
     for i in range(line.value_len):
         if not 0x21 <= <unsigned char>head.base[line.value + i] <= 0x7E:
+            return False
+    for other in range(at + 1, head.count):
+        if head.lines[other].id == X_REQUEST_ID:
             return False
     return True
 
@@ -111,8 +116,9 @@ cdef class Rewrite:
                     run = line.at
                 run_end = line.end
                 if last_for >= 0 and line == head.lines + last_for:
-                    out = put(out, base + run, run_end - run - 2)
-                    out = put(out, b", ", 2)
+                    out = put(out, base + run, line.value + line.value_len - run)
+                    if line.value_len:
+                        out = put(out, b", ", 2)
                     out = put_bytes(out, self.peer.address)
                     out = put(out, b"\r\n", 2)
                     run = -1

@@ -73,8 +73,9 @@ class Catalog:
         held = [replace(old, held=True) for old in before.values()
                 if any(old.path.startswith(hold) for hold in new.holds)]
         if held and all(problem.severity != "error" for problem in new.problems):
-            new.problems.append(Problem(Place(file), "", "a key has nothing behind it; what the file does not say any more "
-                                        "still serves", "warning", "empty", "half-written?"))
+            new.problems.append(Problem(
+                Place(file), "", "a key has nothing behind it; what the file does not say any more still serves",
+                "warning", "empty", "half-written?"))
         new.objects += held
         self._files[file] = new
 

@@ -9,8 +9,8 @@ Floor 2.
                   +-- a path that was modified and not closed is held back: from then on only its close is news, or
                       OPEN_S without any modification, or OPEN_MOST_S since the first
 
-A path that is not as it was (missing, unreadable) is believed only when it still is so QUIET_S later: a replacement by
-two steps (delete, then rename) never shows its gap.
+A path that is not as it was (missing, unreadable) is believed only when it still is so QUIET_S later and no news of it
+came meanwhile: a replacement by two steps (delete, then rename) never shows its gap, however often it is done.
 """
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Quiet:
         self._overdue: set[str] = set()                         # for the present look: waited for long enough
         self._missing: dict[str, float] = {}                    # not as it was, and since when
         self._before: dict[str, float] = {}                     # the same, as the look before the present one had it
+        self._stirred: frozenset[str] = frozenset()             # for the present look: whom the news were about
 
     # What happened
 
@@ -94,7 +95,7 @@ class Quiet:
 
     def begin(self, now: float) -> frozenset[str]:
         """A look begins, and with it a new burst; answers the paths that the old one was about."""
-        touched = frozenset(self._touched)
+        touched = self._stirred = frozenset(self._touched)
         self._touched.clear()
         self._burst = None
         # Whatever this look does not ask for again is forgotten with it: a path of no interest, one that came back.
@@ -125,9 +126,12 @@ class Quiet:
         """The look has read this file; what is modified in it from now on is a new story."""
         self._forget(path)
 
-    def is_lasting(self, path: str, now: float) -> bool:
-        """For a path that is not as it was: whether that has lasted.  If not, there will be another look."""
-        since = self._before.get(path, now)
+    def is_lasting(self, path: str, now: float, real: str = "") -> bool:
+        """For a path that is not as it was: whether that has lasted.  If not, there will be another look.
+
+        `real` is the name by which the news tell of it, if that is another one.
+        """
+        since = now if (real or path) in self._stirred else self._before.get(path, now)
         if now - since >= self.quiet_s:
             return True
         self._missing[path] = since

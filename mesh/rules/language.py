@@ -103,7 +103,7 @@ class _Reader:
             if not self.take(")"):
                 if self.peek():
                     raise self.stray()
-                raise RuleError("this parenthesis is never closed", start + 1, "add a )")
+                raise RuleError("this parenthesis is never closed", start + 1, 'add ")"')
         self.depth -= 1
         return part
 
@@ -121,7 +121,7 @@ class _Reader:
         arguments: list[Argument] = []
         while not self.take(")"):
             if not self.peek():
-                raise RuleError(f"this parenthesis of {name} is never closed", opened + 1, "add a )")
+                raise RuleError(f"this parenthesis of {name} is never closed", opened + 1, 'add ")"')
             arguments.append(self.argument(name))
             if not self.take(",") and self.peek() not in (")", ""):
                 raise RuleError(f"{self.seen()} after an argument of {name}", self.at + 1,

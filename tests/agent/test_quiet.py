@@ -127,6 +127,18 @@ def test_a_file_that_came_back_was_never_missing(quiet):
     assert not quiet.is_lasting("a", 10)
 
 
+def test_a_file_that_came_and_went_again_between_two_looks_is_missing_anew(quiet):
+    # Somebody saves in two steps, over and over: two looks that both meet a gap have not met the same one.
+    quiet.happened("a", 0)
+    quiet.begin(QUIET_S)
+    assert not quiet.is_lasting("a", QUIET_S)
+    quiet.happened("a", 1.5 * QUIET_S)
+    quiet.begin(3 * QUIET_S)
+    assert not quiet.is_lasting("a", 3 * QUIET_S)
+    quiet.begin(5 * QUIET_S)
+    assert quiet.is_lasting("a", 5 * QUIET_S)
+
+
 def test_lost_news_make_a_look(quiet):
     quiet.lost(0)
     assert quiet.is_due(QUIET_S)

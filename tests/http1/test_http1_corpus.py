@@ -1,4 +1,7 @@
 """Every message of the corpus has the outcome that its file says, however it arrives."""
+import doctest
+
+import http1_cases
 import pytest
 from http1_cases import cases, unescaped
 from http1_reading import read_request, read_response
@@ -68,6 +71,10 @@ def test_there_are_enough_cases_of_each_kind():
 
 def test_every_case_stands_where_its_kind_says():
     assert all(case.name.startswith(case.kind + "/") for case in ALL)
+
+
+def test_the_examples_of_the_corpus_reader_are_true():
+    assert doctest.testmod(http1_cases) == (0, 1)
 
 
 def test_the_corpus_can_hold_any_byte():

@@ -38,8 +38,10 @@ def start(tmp_path: Path, endpoint: Endpoint) -> Iterator[Callable[..., Mesh]]:
     It is stopped, and looked after, when the test has passed.
     """
     with ExitStack() as stack:
-        def begin(files: Mapping[str, str] | None = None, static: Mapping[str, Any] | None = None,
+        def begin(files: Mapping[str, str] | None = None, static: Mapping[str, Any] | None = None, wait: bool = True,
                   **said: Any) -> Mesh:
             given = {"orders.yml": orders(endpoint)} if files is None else files
-            return stack.enter_context(Mesh(tmp_path, given, static or {}, **said))
+            mesh = Mesh(tmp_path, given, static or {}, **said)
+            stack.push(mesh)
+            return mesh.start(wait)
         yield begin

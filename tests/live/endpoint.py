@@ -17,7 +17,7 @@ Every answer carries X-By: NAME.  What waits at a gate waits until somebody open
 
     /-/seen, /-/open?gate=G, /-/forget: for the test, not counted.  Seen are: requests, paths (by path), ids (how many
     different X-Id), twice (those that came again), connections (that brought a request), open (of them now), gone
-    (clients that left early), waiting (by gate), bytes (of bodies).
+    (clients that left early), waiting (by gate), bytes and sent (of bodies, received and on their way).
 """
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Seen:
         self.forget()
 
     def forget(self) -> None:
-        self.requests = self.gone = self.bytes = 0
+        self.requests = self.gone = self.bytes = self.sent = 0
         self.connections = self.open
         self.paths: Counter[str] = Counter()
         self.ids: Counter[str] = Counter()
@@ -67,7 +67,8 @@ class Seen:
         with self.lock:
             return {"requests": self.requests, "paths": self.paths, "ids": len(self.ids), "connections":
                     self.connections, "twice": [each for each, count in self.ids.items() if count > 1], "open":
-                    self.open, "gone": self.gone, "waiting": +self.waiting, "bytes": self.bytes}
+                    self.open, "gone": self.gone, "waiting": +self.waiting, "bytes": self.bytes,
+                    "sent": self.sent}
 
 
 SEEN = Seen()
@@ -263,6 +264,8 @@ class Answerer(BaseHTTPRequestHandler):
     def piece(self, piece: bytes | memoryview) -> None:
         if not piece:
             return
+        with SEEN.lock:
+            SEEN.sent += 0 if self.asked.path.startswith("/-/") else len(piece)
         if self.in_chunks:
             self.wfile.write(b"%x\r\n" % len(piece))
             self.wfile.write(piece)

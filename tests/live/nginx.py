@@ -13,12 +13,14 @@ CONFIG = """
 events {{ worker_connections 4096; }}
 http {{
     access_log off;
+    {outside}
     client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
     uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     keepalive_requests 1000000; client_max_body_size 0; default_type application/octet-stream;
     server {{
         listen 127.0.0.1:{port}{tls};
         root {directory}/www;
+        {more}
         location = / {{ return 200 "hello\\n"; }}
         location = /who {{ return 200 "$connection $connection_requests $ssl_server_name\\n"; }}
         location / {{ }}
@@ -28,9 +30,12 @@ http {{
 
 
 class Nginx:
-    """One nginx on a port of its own; with `tls`, lines of its configuration that name certificate and key."""
+    """One nginx on a port of its own.
 
-    def __init__(self, directory: Path, tls: str = "") -> None:
+    Lines for its configuration: `tls` names certificate and key, `more` stands in the server, `outside` before it.
+    """
+
+    def __init__(self, directory: Path, tls: str = "", more: str = "", outside: str = "") -> None:
         self.directory = directory
         (directory / "www").mkdir(parents=True)
         for size in (100, 1 << 20):
@@ -38,8 +43,8 @@ class Nginx:
         with socket.create_server(("127.0.0.1", 0)) as chosen:
             self.port = chosen.getsockname()[1]
         (directory / "nginx.conf").write_text(CONFIG.format(
-            directory=directory, port=self.port, user="user root;" if not os.getuid() else "",
-            tls=f" ssl; {tls}" if tls else ""))
+            directory=directory, port=self.port, more=more, outside=outside,
+            user="user root;" if not os.getuid() else "", tls=f" ssl; {tls}" if tls else ""))
         self.process = subprocess.Popen(["nginx", "-p", str(directory), "-c", str(directory / "nginx.conf")],
                                         stdin=subprocess.DEVNULL, stderr=(directory / "output").open("wb"))
 

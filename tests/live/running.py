@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -86,6 +87,12 @@ def pattern(size: int) -> bytes:
 def digest(data: bytes) -> str:
     """As endpoints tell it of what they received."""
     return hashlib.sha256(data).hexdigest()
+
+
+def free_address() -> str:
+    """An address that nobody listens on now, for what must know it before it starts."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        return f"127.0.0.1:{chosen.getsockname()[1]}"
 
 
 def is_running(pid: int) -> bool:
@@ -211,6 +218,7 @@ class Mesh:
     environ: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    fds: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     _leaders: list[int] = field(default_factory=list)
 
@@ -260,7 +268,8 @@ class Mesh:
             self.process = subprocess.Popen(
                 [*self.command, sys.executable, "-m", "workers.cli", "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=self.directory,
-                env={**environ, "PYTHONPATH": str(ROOT), **self.environ}, preexec_fn=_dies_with_us)
+                env={**environ, "PYTHONPATH": str(ROOT), **self.environ}, preexec_fn=_dies_with_us,
+                pass_fds=self.fds)
         self._leaders.append(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM, within_s: float = 15.0) -> int:

@@ -96,6 +96,15 @@ def test_what_it_says_to_try_works_when_it_is_pasted(start: Start) -> None:
         assert '"service": "orders.shop"' in answer
 
 
+@pytest.mark.parametrize("command", ["status", "explain", "check"])
+def test_the_commands_that_it_names_are_good(start: Start, command: str) -> None:
+    demo = start(None)
+    demo.until("removes the files")
+    line = demo.until(rf"\S+(?: -m workers\.cli)? {command} --config .*")
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_it_tells_of_an_edit_of_a_mistake_and_of_a_lost_instance(start: Start) -> None:
     demo = start(None)
     demo.until("removes the files")

@@ -53,6 +53,12 @@ def told(settled: Settled, about: str = "") -> str:
     return "\n".join(str(problem) for problem in settled.problems if about in problem.object)
 
 
+def test_a_misspelt_field_that_is_required_is_one_error(files: Files) -> None:
+    settled = files.say(GOOD.replace("service: shop}\n    api", "servise: shop}\n    api"))
+    assert told(settled, "web") == (f'{A}:4:38: error: http.routers.web: servise is not a known field (did you mean'
+                                    ' "service"?)')
+
+
 def test_routers_and_services_of_a_file_serve(files: Files) -> None:
     settled = files.say(GOOD)
     assert settled.is_good

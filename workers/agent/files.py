@@ -67,7 +67,8 @@ class Files:
             self._moving.pop(path, None)
         for path, why in self._missing(listing).items():
             is_known = why and self._told.get(path) == _digest(why)
-            if not is_known and (anyway or self.quiet.is_lasting(path, now)):
+            real, _ = self._read.get(path, (path, None))
+            if not is_known and (anyway or self.quiet.is_lasting(path, now, real)):
                 self._tell_missing(path, why, news)
         self._looked = True
         return news

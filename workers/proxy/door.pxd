@@ -23,7 +23,7 @@ cdef class Door:
     cdef Py_ssize_t max_header_bytes, max_target
     cdef int max_headers
     # milliseconds, 0: none
-    cdef int64_t header_ms, read_ms, body_idle_ms, idle_ms, total_ms, keep_alive_ms
+    cdef int64_t header_ms, read_ms, body_idle_ms, idle_ms, write_ms, total_ms, keep_alive_ms
     cdef int keep_alive_requests
     cdef bytes date                         # a whole Date line
     cdef bytes _server

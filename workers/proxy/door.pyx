@@ -54,6 +54,7 @@ cdef class Door:
         self.read_ms = int(entry_point.read_timeout * 1000)
         self.body_idle_ms = int(entry_point.body_idle_timeout * 1000)
         self.idle_ms = int(entry_point.idle_timeout * 1000)
+        self.write_ms = int(entry_point.write_timeout * 1000)
         self.total_ms = int(entry_point.total_timeout * 1000)
         self.keep_alive_ms = int(entry_point.keep_alive_max_time * 1000)
         self.keep_alive_requests = entry_point.keep_alive_max_requests

@@ -30,6 +30,7 @@ cdef class Client(Stream):
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests
     cdef bint idle                  # waits for a request
+    cdef bint has_left(self)
     cdef bint _next(self) except -1
 
 
@@ -59,6 +60,7 @@ cdef class Exchange:
     cdef bint sent_any              # the kernel took bytes of it, on this connection
     cdef bint upload_over, upload_broken
     cdef bint any_answer            # at least one byte of an answer came
+    cdef bint is_ahead              # bytes behind an interim answer are here that nobody has looked at
     cdef bint has_answer            # the head of the final one came, and is on its way to the client
     cdef bint body_filled           # the client's last bytes filled its buffer
     cdef bint filled                # the endpoint's last bytes filled its buffer
@@ -67,8 +69,10 @@ cdef class Exchange:
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
+    cdef int64_t answered_ms        # when the head of the answer had come
     cdef bint run(self, Client client) except -1
     cdef bint _exchange(self) except -1
+    cdef inline bint _is_taken(self) noexcept
     cdef inline bint _is_last(self) noexcept
     cdef int _read_head(self) except -2
     cdef bint _route(self) except -1

@@ -16,14 +16,13 @@ Buffers: the client's holds head and then a window of body behind it, the endpoi
 are until the account is settled, because the access log reads them.  A body is read into the window when what was
 read before has been sent: so a slow reader on one side holds back the other, and memory does not grow.
 """
-from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from mesh.http1.body cimport Body
 from mesh.http1.head cimport (
-    CONNECT, DELETE, GET, HEAD, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead, ResponseHead,
+    CONNECT, DELETE, GET, HEAD, KEEP_ALIVE, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead, ResponseHead,
 )
 from mesh.http1.hop cimport (
     CHUNKED, NO_BODY, SIZED, Rewrite, is_request_id, response_room, write_interim, write_response,
@@ -38,19 +37,29 @@ from workers.proxy.stream cimport (
 )
 from workers.proxy.upstream cimport Pool, Upstream
 
+import re
+
 from workers.proxy.answer import own_answer
 
 cdef extern from "sys/socket.h" nogil:
     struct linger:
         int l_onoff
         int l_linger
-    ssize_t c_recv "recv"(int, void *, size_t, int)
     int setsockopt(int, int, int, const void *, unsigned int)
     enum:
-        MSG_DONTWAIT
-        MSG_PEEK
         SOL_SOCKET
         SO_LINGER
+
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    int poll(pollfd *, unsigned long, int)
+    enum:
+        POLLIN
+        POLLERR
+        POLLRDHUP
 
 cdef enum:
     MOVED = 1
@@ -62,10 +71,13 @@ cdef enum:
     MOST_HOPS = 8               # through proxies of ours: an endpoint that is the proxy itself would go on for ever
     HALF_CLOSED_MS = 1000       # a client that has ended its side may still read; if nothing could be sent to it for
                                 # so long it is gone.  FIN alone does not tell the two apart
+    LOOK_MS = 1000              # how often a client is looked at whose unread bytes would hide its end
     LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
     LINGER_BYTES = 4194304
     OWN_MS = 10000              # for an answer of our own to be taken
     SPARE = 256                 # exchanges kept for the next requests
+
+TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 
 cdef list spare = []
 cdef int64_t wall_offset_us = 0     # what CLOCK_MONOTONIC lacks to the wall clock
@@ -82,20 +94,29 @@ cdef class Client(Stream):
 
     cdef void unasked(self):
         # While its request is under way: more requests, an end, or a reset.
-        cdef char byte = 0
-        cdef ssize_t got = c_recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)
-        cdef int64_t now_ms
+        cdef int64_t soon_ms
         self._stop_reading()
-        if got < 0:
-            if errno == EAGAIN:
-                self.readable = False
-            else:
-                self.wake(WOKEN)
-        elif got == 0:
-            now_ms = now_us() // 1000
-            self.hung_ms = now_ms
-            if self.waiter is not None and not 0 < self.deadline_ms < now_ms + HALF_CLOSED_MS:
-                self.deadline_ms = now_ms + HALF_CLOSED_MS
+        if self.has_left():
+            self.wake(WOKEN)
+        elif self.hung_ms and self.waiter is not None:
+            soon_ms = self.hung_ms + HALF_CLOSED_MS
+            if not 0 < self.deadline_ms < soon_ms:
+                self.deadline_ms = soon_ms
+        elif self.readable:
+            self.wake(0)                    # from now on it must be looked at: see _wait
+
+    cdef bint has_left(self):
+        """Whether it has reset the connection; that it has ended its side, hung_ms remembers.
+
+        Not by a recv: bytes that nobody has read yet, such as its next request, stand before either.
+        """
+        cdef pollfd asked
+        asked.fd, asked.events, asked.revents = self.fd, POLLIN | POLLRDHUP, 0
+        poll(&asked, 1, 0)
+        self.readable = asked.revents != 0
+        if asked.revents & POLLRDHUP and not self.hung_ms:
+            self.hung_ms = now_us() // 1000
+        return asked.revents & POLLERR
 
     cdef bint _next(self) except -1:
         """Waits for a request and serves it; False: the connection is over."""
@@ -103,7 +124,11 @@ cdef class Client(Stream):
         cdef Py_ssize_t got
         cdef int how
         cdef int64_t now_ms
-        while self.n == 0:
+        while True:
+            if self.n == 2 and self.served and self.buf[0] == c'\r' and self.buf[1] == c'\n':
+                self.n = 0                  # old clients send it behind a body (RFC 9112 2.2): no request has begun
+            if self.n:
+                break
             if not self.readable:
                 self.drop_buffer()
                 now_ms = now_us() // 1000
@@ -222,6 +247,10 @@ cdef class Exchange:
             request.upgrade = False             # RFC 9110 7.8 lets us ignore it; a tunnel behind a body is a trap
         return self._route()
 
+    cdef inline bint _is_taken(self) noexcept:
+        """Whether all of the request has been read."""
+        return not self.has_body or self.sent.done
+
     cdef inline bint _is_last(self) noexcept:
         cdef Door door = self.door
         if door.keep_alive_requests and self.client.served >= door.keep_alive_requests:
@@ -237,9 +266,12 @@ cdef class Exchange:
         cdef int how
         while True:
             got = request.parse(client.buf, client.n)
-            if got != 0:
+            if got > 0:
                 self.next_at = self.body_at = got
-                return 1 if got > 0 else -1
+                return 1
+            if got < 0:
+                self.next_at = self.body_at = client.n      # what of it may be a body, nobody can say
+                return -1
             if client.n == client.size:
                 client.need(client.size * 2)    # parse() refuses what grows beyond the limit
             if not client.readable:
@@ -296,10 +328,7 @@ cdef class Exchange:
         self._request_id()
         while True:
             pool = <Pool>outcome.endpoint.pool
-            up = None if wants_fresh else pool.take()
-            while up is not None and not is_idempotent and not up.is_quiet():
-                up.close()
-                up = pool.take()
+            up = None if wants_fresh else pool.take(is_idempotent)
             is_fresh = up is None
             if is_fresh:
                 up = pool.connect(client, client.resume, self._soonest(self._from_now(pool.dial_ms)), &how)
@@ -364,7 +393,7 @@ cdef class Exchange:
             room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
             self.out = take_buffer(room)
             self.out_size = room
-        self.upload_over = self.upload_broken = self.sent_any = self.any_answer = False
+        self.upload_over = self.upload_broken = self.sent_any = self.any_answer = self.is_ahead = False
         self.excess = 0
         self.response.reset()
         piece_clear(&self.to_up)
@@ -447,7 +476,8 @@ cdef class Exchange:
         cdef Client client = self.client
         cdef int from_client = 0, from_up = 0, how
         cdef int late = CUT
-        cdef int64_t until_ms = 0, other_ms
+        cdef int64_t until_ms = 0, other_ms, deadline_ms
+        cdef bint is_hidden                 # the client's end would be, by what it has sent already
         if self.to_client.left:
             from_client = WRITE
             until_ms = self._from_now(self.door.body_idle_ms)
@@ -467,24 +497,34 @@ cdef class Exchange:
             late = LATE
             if self.up.pool.answer_ms:
                 until_ms = self.sent_us // 1000 + self.up.pool.answer_ms
-        how = wait(client, from_client, self.up, from_up, client.resume, self._soonest(until_ms))
-        if how & WOKEN:
-            return GONE
-        if how & TIMED_OUT:
-            if self._has_hung():
+        while True:
+            deadline_ms = self._soonest(until_ms)
+            is_hidden = client.readable and not from_client & READ and not client.hung_ms
+            if is_hidden:
+                other_ms = self._from_now(LOOK_MS)
+                deadline_ms = other_ms if not deadline_ms or other_ms < deadline_ms else deadline_ms
+            how = wait(client, from_client, self.up, from_up, client.resume, deadline_ms)
+            if how & WOKEN or (how & TIMED_OUT and (is_hidden and client.has_left() or self._has_hung())):
                 return GONE
+            if not how:
+                return 0
             # a deadline that was moved on meanwhile (by what could still be sent to a half-closed client) is none
-            return late if self._soonest(until_ms) <= now_us() // 1000 else 0
-        return 0
+            deadline_ms = self._soonest(until_ms)
+            if deadline_ms and deadline_ms <= now_us() // 1000:
+                return late
 
     cdef inline int64_t _from_now(self, int64_t ms) noexcept:
         return now_us() // 1000 + ms if ms else 0
 
     cdef int64_t _soonest(self, int64_t deadline_ms) noexcept:
-        """The deadline, or an earlier one: of the whole request, or of a client that has hung up.  0: none."""
+        """The deadline, or an earlier one: of the answer or the whole request, or of a client that has hung up.  0: none."""
         cdef int64_t other_ms
         if self.door.total_ms:
             other_ms = self.outcome.began_us // 1000 + self.door.total_ms
+            if not deadline_ms or other_ms < deadline_ms:
+                deadline_ms = other_ms
+        if self.has_answer and self.door.write_ms:
+            other_ms = self.answered_ms + self.door.write_ms
             if not deadline_ms or other_ms < deadline_ms:
                 deadline_ms = other_ms
         if self.client.hung_ms:
@@ -538,13 +578,16 @@ cdef class Exchange:
             if got <= 0 or self._take_payload(got) < 0:
                 return -CUT
             return MOVED
-        up.need(SMALL)
-        got = up.recv()
-        if got == AGAIN:
-            return NOTHING
-        if got <= 0:
-            return -ODD if self.any_answer else -LOST
-        self.any_answer = True
+        if self.is_ahead:
+            self.is_ahead = False
+        else:
+            up.need(SMALL)
+            got = up.recv()
+            if got == AGAIN:
+                return NOTHING
+            if got <= 0:
+                return -ODD if self.any_answer else -LOST
+            self.any_answer = True
         while True:
             length = self.response.parse(up.buf, up.n, self.request.method_id == HEAD)
             if length < 0:
@@ -557,7 +600,8 @@ cdef class Exchange:
                 return self._take_head(length)
             self._interim(length)
             if self.to_client.left or up.n == 0:
-                up.readable = True              # what is there already makes no event
+                self.is_ahead = up.n > 0        # what is here already makes no event, and a recv would not find it
+                up.readable = True
                 return MOVED
 
     cdef int _interim(self, Py_ssize_t length) except -1:
@@ -600,7 +644,8 @@ cdef class Exchange:
             framing = NO_BODY                   # a client of HTTP/1.0: its connection ends with the body
         self.unframed = framing == NO_BODY
         self.chunking = framing == CHUNKED
-        self.closing = self.closing or self.door.draining or self.unframed
+        # with the answer the upload ends, wherever it is then: nobody could say where the next request begins
+        self.closing = self.closing or self.door.draining or self.unframed or not self._is_taken()
         self.outcome.origin_status = response.status
         self.answer_at = length
         if up.size - length < ROOM:
@@ -622,6 +667,7 @@ cdef class Exchange:
             together(&self.to_client, self.back)
         self.outcome.status = response.status
         self.has_answer = True
+        self.answered_ms = now_us() // 1000 if self.door.write_ms else 0
         return MOVED
 
     cdef int _take_payload(self, Py_ssize_t count) except -99:
@@ -666,16 +712,18 @@ cdef class Exchange:
         """The answer is with the client: the connections go on, or end as is proper."""
         cdef Client client = self.client
         cdef Upstream up = self.up
-        cdef bint is_sent = self.upload_over and not self.upload_broken
         if self.is_tunnel:
             self._tunnel()
             return False
-        if is_sent and not self.response.close and not self.response.until_close and self.excess == 0:
+        if (self.upload_over and not self.upload_broken and not self.response.close and not self.response.until_close
+                and self.excess == 0):
             self.up = None
+            if self.response.index[KEEP_ALIVE] >= 0:
+                up.pool.keep_alive_said(timeout_of(self.response.value(KEEP_ALIVE)))
             up.pool.give(up)
-        if is_sent and not self.closing:
+        if not self.closing:
             return True
-        if not is_sent or client.readable or client.n > self.next_at:
+        if not self._is_taken() or client.readable or client.n > self.next_at:
             self._linger()
         return False
 
@@ -898,3 +946,9 @@ cdef void reset_at_close(Client client) noexcept:
     off.l_onoff = 1
     off.l_linger = 0
     setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off))
+
+
+cdef int64_t timeout_of(bytes said):
+    """The seconds in `timeout=5, max=100`; 0: it does not say."""
+    found = TIMEOUT.search(said)
+    return int(found[1]) if found is not None else 0

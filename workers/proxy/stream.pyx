@@ -300,8 +300,8 @@ cdef int wait(Stream one, int wants_one, Stream other, int wants_other, object r
     `resume` is the switch of the greenlet that calls.  Of the two streams, `one` carries the deadline.
     """
     one.waiter, one.wanted, one.woken, one.deadline_ms = resume, wants_one, 0, deadline_ms
-    if wants_one & READ and not one._reading:
-        one._start_reading()
+    if not one._reading and (wants_one & READ or not one.readable):
+        one._start_reading()        # also where nothing is wanted of it: `unasked` is told of its end
     if wants_one & WRITE and not one._writing:
         one._start_writing()
     if other is not None:

@@ -4,13 +4,23 @@ from libc.stdint cimport int64_t
 from workers.proxy.stream cimport Stream
 
 
+cdef enum:
+    QUIET               # nothing has come in
+    ENDED               # the other side has closed it
+    NOISY               # bytes that nobody asked for, or a broken connection
+
+cdef enum:
+    CLOSINGS = 8        # that are remembered
+
+
 cdef class Upstream(Stream):
     cdef readonly Pool pool
     cdef bint idle              # in its pool; else it belongs to one exchange
     cdef bint reused            # it has carried a request before
+    cdef int64_t since_us       # when it became idle
     # After the connect: 0, or TIMED_OUT, WOKEN, FAILED
     cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3
-    cdef bint is_quiet(self)    # nothing has come in: no end of stream, no bytes that nobody asked for
+    cdef int look(self)         # QUIET, ENDED or NOISY
 
 
 cdef class SecureUpstream(Upstream):
@@ -35,9 +45,19 @@ cdef class Pool:
     cdef bint _retired
     cdef const char *why        # after a connect that failed
     cdef readonly int64_t made      # connections that were made
-    cdef Upstream take(self)    # an idle one, the freshest first; None
+    # What the endpoint's idle time seems to be, in microseconds; 0: not known
+    cdef int64_t _closed_us[CLOSINGS]
+    cdef int _closings
+    cdef int64_t _limit_us
+    cdef int64_t _said_us       # by Keep-Alive: timeout
+    cdef int64_t _proven_us     # an idle connection was seen alive at this age
+    # An idle one, the freshest first, if it is surely not about to be closed; None.  may_repeat: to lose it is no harm
+    cdef Upstream take(self, bint may_repeat)
+    cdef bint _is_young(self, int64_t age_us, int64_t now_us, bint may_repeat)
+    cdef void _learn(self, int64_t age_us)
+    cdef void keep_alive_said(self, int64_t seconds)
     # A new one: None, and `how` is TIMED_OUT, WOKEN or FAILED
     cdef Upstream connect(self, Stream client, object resume, int64_t deadline_ms, int *how)
     cdef int _dial(self, Upstream up, bytes address, Stream client, object resume, int64_t deadline_ms) except -3
     cdef void give(self, Upstream up)
-    cdef void lost(self, Upstream up)
+    cdef void lost(self, Upstream up, int seen)

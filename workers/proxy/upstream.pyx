@@ -54,6 +54,7 @@ cdef extern from "unistd.h" nogil:
 
 cdef enum:
     RECORDS = 65536         # ciphertext read at once
+    SURELY_US = 5000        # nobody closes connections that have been idle for less
     # A host that has vanished without a word is noticed after 60 + 4 * 15 s, also by a tunnel or a stream that is silent.
     IDLE_S = 60
     INTERVAL_S = 15
@@ -68,22 +69,25 @@ cdef class Upstream(Stream):
 
     cdef void unasked(self):
         if self.idle:
-            self.pool.lost(self)
+            self.pool.lost(self, self.look())
         else:
             self._stop_reading()
 
     cdef void expired(self, int64_t now_ms):
         if self.idle:
-            self.pool.lost(self)
+            self.pool.lost(self, QUIET)
         else:
             self.wake(4)        # TIMED_OUT
 
     cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3:
         return 0
 
-    cdef bint is_quiet(self):
+    cdef int look(self):
         cdef char byte = 0
-        return c_recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 and errno == 11    # EAGAIN
+        cdef ssize_t got = c_recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT)
+        if got < 0:
+            return QUIET if errno == 11 else ENDED      # EAGAIN; a reset is an end, too
+        return NOISY if got else ENDED
 
     def __repr__(self):
         return f"<Upstream {self.pool.url}{', idle' if self.idle else ''}>"
@@ -221,27 +225,32 @@ cdef class SecureUpstream(Upstream):
         if self._flush() == 0 and not self._owed:
             Stream.finish(self)
 
-    cdef bint is_quiet(self):
+    cdef int look(self):
         # Session tickets and the like may have come; only what TLS makes of them counts.
+        cdef int seen
         if self._owed or self._tls.pending():
-            return False
-        if Upstream.is_quiet(self):
-            return True
+            return NOISY
+        seen = Upstream.look(self)
+        if seen != NOISY:
+            return seen
         if self._refill() <= 0:
-            return False
+            return ENDED
         try:
             self._tls.read(1)
         except ssl.SSLWantReadError:
-            return True
-        except ssl.SSLError:
-            return False
-        return False
+            return QUIET
+        except ssl.SSLError:            # a goodbye, usually
+            return ENDED
+        return NOISY
 
     cdef void unasked(self):
-        if self.idle and not self.is_quiet():
-            self.pool.lost(self)
-        elif not self.idle:
+        cdef int seen
+        if not self.idle:
             self._stop_reading()
+            return
+        seen = self.look()
+        if seen != QUIET:
+            self.pool.lost(self, seen)
 
 
 cdef class Pool:
@@ -264,14 +273,62 @@ cdef class Pool:
         """From now on connections are made to these packed addresses, in turn."""
         self.addresses = addresses
 
-    cdef Upstream take(self):
+    cdef Upstream take(self, bint may_repeat):
         cdef Upstream up
-        if not self.idle:
-            return None
-        up = <Upstream>self.idle.pop()
-        up.idle = False
-        up.deadline_ms = 0
-        return up
+        cdef int64_t now = now_us()
+        cdef int seen
+        while self.idle:
+            up = <Upstream>self.idle[len(self.idle) - 1]
+            if not self._is_young(now - up.since_us, now, may_repeat):
+                return None             # the others are older; they stay, to tell by their end what the limit is
+            self.idle.pop()
+            up.idle = False
+            up.deadline_ms = 0
+            seen = up.look()            # what has come since the hub last looked would be taken for the answer
+            if seen == QUIET:
+                return up
+            if seen == ENDED:
+                self._learn(now - up.since_us)
+            up.close()
+        return None
+
+    cdef bint _is_young(self, int64_t age_us, int64_t now, bint may_repeat):
+        """Whether a connection that has been idle for so long is not about to be closed.
+
+        Endpoints close idle connections after a time of their own (nginx 75 s, Node 5 s, some 50 ms), perhaps at the
+        moment in which a request is on its way to them.  One that may be repeated is risked up to close before that
+        time; one that may not only where there is ample room, and before anything is known only on a connection half as
+        old as one that is alive.
+        """
+        cdef int64_t limit = self._limit_us
+        cdef int64_t oldest_us = now - (<Upstream>self.idle[0]).since_us
+        if oldest_us > self._proven_us:
+            self._proven_us = oldest_us
+        if limit and oldest_us > limit + limit // 4:
+            # alive beyond the time at which others were closed: those were closed for another reason, such as a restart
+            self._closings = 0
+            self._limit_us = limit = 0
+            self._proven_us = oldest_us
+        if self._said_us and (not limit or self._said_us < limit):
+            limit = self._said_us
+        if may_repeat:
+            return not limit or age_us < limit - limit // 8
+        if limit:
+            return age_us < limit // 2
+        return age_us < SURELY_US or 2 * age_us <= self._proven_us
+
+    cdef void _learn(self, int64_t age_us):
+        """An idle connection of this age was closed by the endpoint."""
+        cdef int number
+        self._closed_us[self._closings % CLOSINGS] = age_us
+        self._closings += 1
+        self._limit_us = age_us
+        for number in range(min(self._closings, CLOSINGS)):
+            self._limit_us = min(self._limit_us, self._closed_us[number])
+
+    cdef void keep_alive_said(self, int64_t seconds):
+        """The endpoint's own word (Keep-Alive: timeout=N)."""
+        self._said_us = seconds * 1000000
 
     cdef Upstream connect(self, Stream client, object resume, int64_t deadline_ms, int *how):
         cdef Py_ssize_t count = len(self.addresses), number
@@ -318,9 +375,10 @@ cdef class Pool:
         if error == EINPROGRESS:
             up.open(fd)
             up.writable = False
-            how = wait(client, 0, up, WRITE, resume, deadline_ms)
-            if how:
-                return how
+            while not up.writable:      # the client may wake us as well
+                how = wait(client, 0, up, WRITE, resume, deadline_ms)
+                if how:
+                    return how
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size)
             if error == 0:
                 return 0
@@ -339,13 +397,16 @@ cdef class Pool:
             return
         up.drop_buffer()
         up.idle = up.reused = True
+        up.since_us = now_us()
         if self._idle_ms:
-            up.deadline_ms = now_us() // 1000 + self._idle_ms
+            up.deadline_ms = up.since_us // 1000 + self._idle_ms
         self.idle.append(up)
         watch(up)
 
-    cdef void lost(self, Upstream up):
+    cdef void lost(self, Upstream up, int seen):
         """An idle connection is not good any more."""
+        if seen == ENDED:
+            self._learn(now_us() - up.since_us)
         up.idle = False
         self.idle.remove(up)
         up.close()
