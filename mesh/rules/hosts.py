@@ -28,11 +28,11 @@ class Hosts:
     exact: frozenset[bytes] = frozenset()
     one: frozenset[bytes] = frozenset()
     deep: frozenset[bytes] = frozenset()
-    every: bool = False                 # Host(`*`)
+    every: bool = False                 # Host(`*`), which no host satisfies too, as in Traefik
 
     def has(self, host: bytes) -> bool:
         return (host in self.exact or (bool(self.one) and host.partition(b".")[2] in self.one)
-                or (self.every and host != b"")
+                or self.every
                 or (bool(self.deep) and any(suffix in self.deep for suffix in parents(host))))
 
 

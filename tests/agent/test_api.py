@@ -16,6 +16,13 @@ def test_a_router_shows_the_entrypoints_and_the_priority_that_go_without_saying(
     assert (said["using"], said["priority"], said["status"]) == (["other"], 9, "enabled")
 
 
+def test_the_priority_that_goes_without_saying_is_the_one_that_routers_are_ordered_by():
+    rules = ("Path(`/caf\u00e9`)", "Host(`**.example.com`)")
+    routers = {rule: Router(rule, rule, "s@file") for rule in rules}
+    said = rawdata(Dynamic(routers), Published(), STATIC)["routers"]
+    assert [said[rule]["priority"] for rule in rules] == [len(rules[0]) + 1, len(rules[1]) - 2]
+
+
 def test_where_no_entrypoint_is_marked_all_are_default():
     assert default_entry_points(Static(entry_points={"web": WEB, "b": EntryPoint("b", "", 1)})) == ("web", "b")
 

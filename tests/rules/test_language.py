@@ -108,7 +108,7 @@ REFUSED = [
     (r'PathRegexp("/\\d+[z-a]")', 19, "z-a", "syntax is Go's"),
     ("PathRegexp(`*.jpg`)", 13, "repetition", "write `.*.jpg`"),
     ("PathRegexp(`a{2000}`)", 14, "{2000}", "repeat less"),
-    ("PathRegexp(`(a{30}){30}b{900}`)", 12, "instructions", "repeat less"),
+    ("PathRegexp(`(a{30}){30}b{900}c{900}d{900}e{900}`)", 12, "instructions", "repeat less"),
     ("PathRegexp(`/(css`)", 13, "missing )", "syntax is Go's"),
     ("!" * (MAX_DEPTH + 1) + "Host(`a`)", MAX_DEPTH + 1, "64", ""),
     ("Host(`" + "a" * MAX_LENGTH + "`)", 1, "characters", "divide"),

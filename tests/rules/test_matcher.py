@@ -33,8 +33,8 @@ MEANINGS = [
     ("Host(`**.example.com`)", {"host": b"example.com"}, False),
     ("Host(`**.example.com`)", {"host": b"notexample.com"}, False),
     ("Host(`*`)", {"host": b"whatever"}, True),
-    ("Host(`*`)", {"host": b""}, False),
-    ("!Host(`*`)", {"host": b""}, True),
+    ("Host(`*`)", {"host": b""}, True),
+    ("!Host(`*`)", {"host": b""}, False),
     ("Host(`::1`)", {"host": b"[::1]"}, True),
     ("Host(`[2001:DB8::1]`)", {"host": b"[2001:db8::1]"}, True),
     # HostRegexp: unanchored, case-insensitive

@@ -20,11 +20,27 @@ def test_an_evil_expression_on_an_evil_text_finishes_at_once(pattern, text):
 
 def test_an_expression_of_too_many_instructions_is_refused():
     with pytest.raises(BadRegexp, match=f"the most allowed is {MAX_PROGRAM}"):
-        compile_regexp("[ab]{600}[cd]{600}")
+        compile_regexp("[ab]{900}" * 5)
     with pytest.raises(BadRegexp, match="60000 bytes"):
         compile_regexp("a?" * 30_000)
     with pytest.raises(BadRegexp, match="too large"):
         compile_regexp(r"(\pL{1,50}\.){20}")
+
+
+@pytest.mark.parametrize("pattern", [r"^\pL+$", r"^[\pL\pN_]+$", r"^\PN+$"])
+def test_a_class_of_unicode_is_an_ordinary_expression(pattern):
+    assert compile_regexp(pattern)("\u00e9\u4e2d".encode())
+
+
+@pytest.mark.parametrize("pattern", [r"\C", r"a\C*b", r"\\\C", r"\Q.\E\C"])
+def test_the_escape_for_one_byte_is_refused_as_by_go(pattern):
+    with pytest.raises(BadRegexp, match=r"invalid escape sequence: \\C"):
+        compile_regexp(pattern)
+
+
+@pytest.mark.parametrize("pattern, text", [(r"\\C", rb"\C"), (r"\Q\C\E", rb"\C"), (r"\\\\C", rb"\\C")])
+def test_a_backslash_that_is_meant_before_a_c_is_no_such_escape(pattern, text):
+    assert compile_regexp(pattern)(text)
 
 
 def test_a_text_is_too_long_only_where_the_search_might_stop_a_worker():

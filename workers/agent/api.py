@@ -11,6 +11,7 @@ from typing import Any
 from mesh.model import Dynamic, LoadBalancer, Router, Service, Static, Weighted
 from mesh.names import VERSION
 from mesh.providers.published import Published
+from mesh.rules.language import default_priority, parse
 from workers.about import About
 from workers.report import counts
 
@@ -88,7 +89,8 @@ def rawdata(dynamic: Dynamic, said: Published, static: Static) -> dict[str, Any]
 
 def _router(each: Router, defaults: Iterable[str]) -> dict[str, Any]:
     names = list(each.entry_points or defaults)
-    one: dict[str, Any] = {"entryPoints": names, "rule": each.rule, "priority": each.priority or len(each.rule),
+    one: dict[str, Any] = {"entryPoints": names, "rule": each.rule,
+                           "priority": each.priority or default_priority(each.rule, parse(each.rule)),
                            "service": each.service, "using": names}
     if each.middlewares:
         one["middlewares"] = list(each.middlewares)
