@@ -338,7 +338,7 @@ cdef class Pool:
         cdef bytes address
         cdef Upstream up
         how[0] = FAILED
-        self.why = b"the endpoint's name cannot be resolved"
+        self.why, self.status = b"the endpoint's name cannot be resolved", 503
         self._turn += 1
         for number in range(count):
             address = <bytes>self.addresses[(self._turn + number) % count]
@@ -346,6 +346,7 @@ cdef class Pool:
             up.pool = self
             how[0] = self._dial(up, address, client, resume, deadline_ms)
             if how[0] == 0:
+                self.status = 502           # somebody is there, and is not whom we want
                 how[0] = up.secure(client, resume, deadline_ms)
             if how[0] == 0:
                 self.made += 1
@@ -353,7 +354,7 @@ cdef class Pool:
             up.close()
             if how[0] > 0:          # out of time, or nobody wants it any more
                 if how[0] == 4:     # TIMED_OUT
-                    self.why = b"the endpoint did not accept the connection in time"
+                    self.why, self.status = b"the endpoint did not accept the connection in time", 504
                 return None
         return None
 
@@ -361,6 +362,7 @@ cdef class Pool:
         cdef const sockaddr *packed = <const sockaddr *>PyBytes_AS_STRING(address)
         cdef int yes = 1, error = 0, how, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES
         cdef socklen_t size = sizeof(error)
+        self.status = 503
         cdef int fd = c_socket(packed.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
         if fd < 0:
             self.why = (b"the proxy has no descriptor left for a connection" if errno == EMFILE or errno == ENFILE
