@@ -34,8 +34,11 @@ cdef class Client(Stream):
     cdef void unasked(self):
         # While its request is under way: more requests, an end, or a reset.
         cdef int64_t soon_ms
+        cdef bint has_left = self.has_left()
+        if not self.readable:
+            return                          # an event for what has been read since: the watch goes on
         self._stop_reading()
-        if self.has_left():
+        if has_left:
             self.wake(WOKEN)
         elif self.hung_ms and self.waiter is not None:
             soon_ms = self.hung_ms + HALF_CLOSED_MS
