@@ -91,15 +91,18 @@ cdef class Client(Stream):
     cdef void unasked(self):
         # While its request is under way: more requests, an end, or a reset.
         cdef int64_t soon_ms
+        cdef bint has_left = self.has_left()
+        if not self.readable:
+            return                          # it was read since the event: the watcher must go on
         self._stop_reading()
-        if self.has_left():
+        if has_left:
             self.wake(WOKEN)
-        elif self.hung_ms and self.waiter is not None:
+        elif not self.hung_ms:
+            self.wake(0)                    # from now on it must be looked at: see _wait
+        elif self.waiter is not None:
             soon_ms = self.hung_ms + HALF_CLOSED_MS
             if not 0 < self.deadline_ms < soon_ms:
                 self.deadline_ms = soon_ms
-        elif self.readable:
-            self.wake(0)                    # from now on it must be looked at: see _wait
 
     cdef bint has_left(self):
         """Whether it has reset the connection; that it has ended its side, hung_ms remembers.
