@@ -102,7 +102,7 @@ cdef class Exchange:
     cdef bint _answer(self, int status, const char *why) except -1
     cdef bint _send_to_client(self) except -1
     cdef int _linger(self) except -1
-    cdef void _settle(self)
+    cdef int _settle(self) except -1
 
 cdef Client new_client(Door door, int fd, bytes address, int port)
 cpdef converse(Client client)
