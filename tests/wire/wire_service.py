@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from wire_client import Client, soon
+from wire_client import soon
 from wire_upstream import Upstream
 
 sys.path.append(str(Path(__file__).parents[1] / "live"))
