@@ -35,7 +35,7 @@ def test_pipelined_requests_are_answered_in_order(group, connect):
 
 def test_a_client_that_pipelines_does_not_keep_the_worker_from_others(connect, service):
     # A thousand requests stood in the socket, and all were served before anybody else's one.
-    request = b"GET /%s HTTP/1.1\r\nHost: nowhere.test\r\n\r\n"
+    request = b"GET /turns/%s HTTP/1.1\r\nHost: nowhere.test\r\n\r\n"
     before, flood, behind = clients = [connect() for _ in range(3)]
     for client in clients:
         client.send(request % b"").answer()
@@ -45,8 +45,8 @@ def test_a_client_that_pipelines_does_not_keep_the_worker_from_others(connect, s
         behind.send(request % b"other")
     for _ in range(1000):
         flood.answer()
-    lines = soon(lambda: service.lines_of(clients, 1005))
-    served = [number for number, line in enumerate(lines) if line["RequestPath"] == "/other"]
+    paths = soon(lambda: service.paths_of("/turns/", 1005))
+    served = [number for number, path in enumerate(paths) if path == "/turns/other"]
     assert max(served) < 100
 
 

@@ -8,7 +8,7 @@ import pytest
 from wire_client import soon
 from wire_upstream import OK, answering
 
-SOON_S = 2.5        # the grace of a client that may only have ended its side, 1 s, and the sweep
+SOON_S = 4.0        # the grace of a client that may only have ended its side, 1 s, a look at it, and a busy machine
 
 
 def waiting(ended):

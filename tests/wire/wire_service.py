@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from wire_client import Client, soon
+from wire_client import soon
 from wire_upstream import Upstream
 
 sys.path.append(str(Path(__file__).parents[1] / "live"))
@@ -140,10 +140,9 @@ class Service:
         """How many connections of clients the metrics say are open."""
         return int(self.mesh.metric("mesh_open_connections"))
 
-    def lines_of(self, clients: list[Client], count: int) -> list[dict[str, Any]]:
-        """The lines of these clients, in their order, when there are so many; else []."""
-        ports = {str(client.sock.getsockname()[1]) for client in clients}
-        found = [line for line in self.lines() if line["ClientPort"] in ports]
+    def paths_of(self, first: str, count: int) -> list[str]:
+        """The paths that begin so, in the order in which they were served, when there are so many; else []."""
+        found = [path for line in self.lines() if (path := line.get("RequestPath", "")).startswith(first)]
         return found if len(found) >= count else []
 
     def line(self, target: str) -> dict[str, Any] | None:

@@ -40,12 +40,12 @@ cdef class Client(Stream):
         self._stop_reading()
         if has_left:
             self.wake(WOKEN)
-        elif self.hung_ms and self.waiter is not None:
+        elif not self.hung_ms:
+            self.wake(0)                    # from now on it must be looked at: see relay.pyx, _wait
+        elif self.waiter is not None:
             soon_ms = self.hung_ms + HALF_CLOSED_MS
             if not 0 < self.deadline_ms < soon_ms:
                 self.deadline_ms = soon_ms
-        elif self.readable:
-            self.wake(0)                    # from now on it must be looked at: see _wait
 
     cdef bint has_left(self):
         """Whether it has reset the connection; that it has ended its side, hung_ms remembers.

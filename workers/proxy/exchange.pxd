@@ -18,6 +18,6 @@ cdef class Exchange(Relay):
     cdef bint _answer(self, int status, const char *why) except -1
     cdef bint _send_to_client(self) except -1
     cdef int _linger(self) except -1
-    cdef void _settle(self)
+    cdef int _settle(self) except -1
 
 cpdef converse(Client client)
