@@ -43,11 +43,21 @@ class Shop:
         return text(self.stays, self.now)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+# As another user than the files' owner, which is how a service runs: the kernel gives no leases on them then, and
+# events alone tell who is writing.  Reading is all that this user may do more than others.
+ANOTHER_USER = ("setpriv", "--reuid", "65534", "--securebits", "+no_setuid_fixup", "--inh-caps=+dac_override",
+                "--ambient-caps=+dac_override")
+
+
+@pytest.fixture(scope="module", params=["the files' owner", "another user"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    is_owner = request.param == "the files' owner"
+    if not is_owner and (os.geteuid() != 0 or shutil.which("setpriv") is None):
+        pytest.skip("it takes root, and setpriv (util-linux), to be another user")
     with ExitStack() as stack:
         stays, two, three = (stack.enter_context(Endpoint(name)) for name in ("stays", "two", "three"))
-        mesh = stack.enter_context(Mesh(tmp_path_factory.mktemp("shop"), {"shop.yml": text(stays, two)}))
+        mesh = stack.enter_context(Mesh(tmp_path_factory.mktemp("shop"), {"shop.yml": text(stays, two)},
+                                        command=() if is_owner else ANOTHER_USER))
         yield Shop(mesh, stays, two, three)
 
 
