@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from running import Endpoint, Mesh, ask, until
-from traffic import Traffic, serves, services
+from traffic import ANOTHER_USER, Traffic, serves, services
 
 STAY, MOVES = "stay.shop.mesh", "moves.shop.mesh"
 SERVICES = 40
@@ -41,12 +41,6 @@ class Shop:
     def next_text(self) -> str:
         self.now = self.other
         return text(self.stays, self.now)
-
-
-# As another user than the files' owner, which is how a service runs: the kernel gives no leases on them then, and
-# events alone tell who is writing.  Reading is all that this user may do more than others.
-ANOTHER_USER = ("setpriv", "--reuid", "65534", "--securebits", "+no_setuid_fixup", "--inh-caps=+dac_override",
-                "--ambient-caps=+dac_override")
 
 
 @pytest.fixture(scope="module", params=["the files' owner", "another user"])
