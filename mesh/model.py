@@ -116,7 +116,7 @@ class EntryPoint:
     write_timeout: float = 0.0
     idle_timeout: float = 180.0
     header_timeout: float = 10.0            # ours: the head alone (slow-loris); Traefik has only readTimeout
-    body_idle_timeout: float = 60.0         # ours: between two pieces of a body, either direction
+    body_idle_timeout: float = 60.0         # ours: between two pieces of a request's body, or of an answer being taken
     total_timeout: float = 0.0              # ours: one request from its first byte to the last of its answer
     max_header_bytes: int = 1048576
     max_headers: int = 200                  # ours: header lines in one head

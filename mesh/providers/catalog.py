@@ -6,7 +6,8 @@ whatever order the files were said.  Nothing here reads a clock or, but through 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,13 +82,16 @@ class Catalog:
 
     def settle(self, entry_points: Collection[str]) -> Settled:
         """One model of all that was said; what serves in it is the last good version from now on."""
-        files = [self._files[file] for file in sorted(self._files)]
+        paths = sorted(self._files)
+        files = [self._files[path] for path in paths]
         named = settle_objects((said for each in files for said in each.objects), entry_points)
         status: dict[str, str] = {}
         why: dict[str, tuple[Problem, ...]] = {}
         problems: list[Problem] = []
-        for each in files:
+        for path, each in zip(paths, files, strict=True):
             serves = any(said.held and named[said.key].chosen is not None for said in each.objects)
+            if each.problems and not each.objects:
+                serves = any(said.good is not None for said in self._below(path, paths))
             for problem in each.problems:
                 if problem.severity == "error" and serves:
                     problem = replace(problem, message=f"{problem.message}; what served from here before still serves")
@@ -104,6 +108,13 @@ class Catalog:
         # An object of the short form is two of the model; what is wrong with it is told once.
         told_once = sorted(dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line, p.place.column))
         return Settled(dynamic_of(named, entry_points), tuple(told_once), status, why)
+
+    def _below(self, directory: str, paths: list[str]) -> Iterator[Said]:
+        """What the files below a path say: a directory that cannot be read has no objects of its own."""
+        for index in range(bisect_left(paths, f"{directory}/"), len(paths)):
+            if not paths[index].startswith(f"{directory}/"):
+                return
+            yield from self._files[paths[index]].objects
 
     def to_json(self) -> bytes:
         """All that is remembered, for whoever starts next."""

@@ -45,7 +45,8 @@ def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None 
     """The static configuration and its warnings; None as data (no file) gives the defaults.
 
     So does a file of comments, as a package installs it.  One without a byte in it is refused: it is what `>` or a full
-    disk leaves of a file, and by the defaults other doors would open.  `file` must be absolute (relative paths in the file start from it).  Raises ConfigError with every problem found.
+    disk leaves of a file, and by the defaults other doors would open.  `file` must be absolute (relative paths in the
+    file start from it).  Raises ConfigError with every problem found.
     """
     here = here or Here()
     if data is not None and not data.strip():

@@ -72,6 +72,14 @@ def test_what_is_wrong_is_logged_once_when_it_comes_and_once_when_it_goes(agent)
     assert f"{running.conf}/b.yml:1:" in running.told("servcie")[0]
 
 
+def test_what_went_with_its_file_is_not_told_as_mended(agent):
+    running = agent({"a.yml": routes("a"), "b.yml": BROKEN}).start()
+    until(lambda: running.told("servcie"))
+    (running.conf / "b.yml").unlink()
+    line = until(lambda: [line for line in running.told("servcie") if "gone: " in line])[0]
+    assert line.endswith("is not a known field")            # what was wrong, without what followed from it
+
+
 def test_a_change_with_an_error_counts_as_one_failure(agent):
     running = agent({"a.yml": routes("a"), "b.yml": BROKEN}).start()
     until(lambda: running.memory.facts.load(FACT_DYNAMIC_FAILURES) == 1)

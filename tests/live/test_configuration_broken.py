@@ -228,7 +228,9 @@ def test_a_broken_file_is_shown_everywhere_and_everything_serves(shops: Shops, n
     assert shops.hostmesh("status").exit_code == 0
     assert set(shops.asked().values()) == {200}
     assert mesh.metric("mesh_config_problems", severity="error") == 0
-    assert [line for line in mesh.log[lines:] if "mended: " in line and where in line]
+    mended = [line for line in mesh.log[lines:] if f"mended: {where}: " in line]
+    assert len(mended) == 1
+    assert "serves" not in mended[0]
 
 
 def test_a_bad_router_is_disabled_alone_when_it_never_was_good(shops: Shops) -> None:
@@ -278,7 +280,8 @@ def test_the_whole_directory_may_go_and_what_it_said_serves_on(start: Callable[.
     mesh = start()
     shutil.move(mesh.conf, mesh.directory / "elsewhere")
     until(lambda: mesh.status()["problems"], "it is told")
-    assert [each["message"] for each in mesh.status()["problems"]] == ["cannot be read: no such file or directory"]
+    assert [each["message"] for each in mesh.status()["problems"]] == [
+        "cannot be read: no such file or directory; what served from here before still serves"]
     assert mesh.ask("/").status == 200
     shutil.move(mesh.directory / "elsewhere", mesh.conf)
     until(lambda: mesh.status()["good"], "all is good again")

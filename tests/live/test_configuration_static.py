@@ -37,6 +37,7 @@ def test_an_entrypoint_is_added_and_taken_away(start: Callable[..., Mesh]) -> No
     mesh = start()
     web = mesh.port
     taken_up(mesh, {"entryPoints": {"other": {"address": "127.0.0.1:0"}}})
+    until(lambda: "other" in mesh.about.entry_points, "the new agent has told of it")
     other = mesh.port_of("other")
     assert ask(other, host="orders.shop.mesh").status == 200
     assert mesh.port == web                 # one whose address says the same keeps its socket
@@ -45,7 +46,7 @@ def test_an_entrypoint_is_added_and_taken_away(start: Callable[..., Mesh]) -> No
     taken_up(mesh, {"entryPoints": {"other": None}})
     assert is_refused(other)
     assert mesh.ask("/").status == 200
-    assert "other" not in mesh.about.entry_points
+    until(lambda: "other" not in mesh.about.entry_points, "the new agent has told of it")
 
 
 def test_the_number_of_workers_is_changed(start: Callable[..., Mesh]) -> None:
@@ -104,6 +105,7 @@ def test_a_broken_static_file_changes_nothing_and_is_shown(
     shown = mesh.status()["problems"][0]
     assert f"{mesh.config}{where}" in shown["text"]
     assert words in shown["text"]
+    assert "; the service runs on as before" in shown["message"]
     assert any(shown["text"] in line for line in mesh.log)
     assert not mesh.status()["good"]
     told = CliRunner().invoke(main, ["check", "--config", str(mesh.config)])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from running import Endpoint, Mesh, ask, until
-from traffic import Traffic, serves, services
+from traffic import ANOTHER_USER, Traffic, serves, services
 
 STAY, MOVES = "stay.shop.mesh", "moves.shop.mesh"
 SERVICES = 40
@@ -43,11 +43,15 @@ class Shop:
         return text(self.stays, self.now)
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+@pytest.fixture(scope="module", params=["the files' owner", "another user"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    is_owner = request.param == "the files' owner"
+    if not is_owner and (os.geteuid() != 0 or shutil.which("setpriv") is None):
+        pytest.skip("it takes root, and setpriv (util-linux), to be another user")
     with ExitStack() as stack:
         stays, two, three = (stack.enter_context(Endpoint(name)) for name in ("stays", "two", "three"))
-        mesh = stack.enter_context(Mesh(tmp_path_factory.mktemp("shop"), {"shop.yml": text(stays, two)}))
+        mesh = stack.enter_context(Mesh(tmp_path_factory.mktemp("shop"), {"shop.yml": text(stays, two)},
+                                        command=() if is_owner else ANOTHER_USER))
         yield Shop(mesh, stays, two, three)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
+from itertools import pairwise
 
 import pytest
 from running import Endpoint, Mesh, ask, orders, until
@@ -59,7 +60,6 @@ def test_one_edit_of_two_thousand_routers_leaves_all_others_alone(many: Mesh, en
         endpoint.ask("/-/forget")
     turns = [by(connection, quiet)]
     before = many.metrics()
-    opened = sum(endpoint.seen["connections"] for endpoint in endpoints)
     generations = {worker["pid"]: worker["generation"] for worker in many.status()["workers"]}
     with Traffic(many.port, counted) as traffic:
         many.write("file-0.yml", text(0, urls, changed="Host(`new.f0.example`)"))
@@ -69,9 +69,9 @@ def test_one_edit_of_two_thousand_routers_leaves_all_others_alone(many: Mesh, en
     assert many.ask("/", "r0.f0.example").status == 404
     assert many.ask("/", "r1.f0.example").status == 200
     # turns: an even number of requests, alternating without a hitch over the edit
-    assert all(one != other for one, other in zip(turns, turns[1:], strict=False))
-    # connections: the endpoints saw no more of them than clients asked at once
-    assert sum(endpoint.seen["connections"] for endpoint in endpoints) <= opened + 2 * len(traffic.by) + 4
+    assert all(one != other for one, other in pairwise(turns))
+    # connections: each endpoint saw no more of them than clients asked at once (four of the traffic, this, `ask`)
+    assert all(endpoint.seen["connections"] <= 6 for endpoint in endpoints)
     # rows: nobody's counters moved but those of whom was asked
     after = many.metrics()["mesh_router_requests_total"]
     moved = {dict(labels)["router"] for labels, value in after.items()
@@ -116,7 +116,7 @@ def test_a_large_file_is_read(start: Callable[..., Mesh], endpoint: Endpoint) ->
     text = ("#" * 99 + "\n") * (10 * 1024 * 1024 // 100) + orders(endpoint, name="large.shop")
     mesh.write("large.yml", text)
     until(lambda: mesh.ask("/", "large.shop.mesh").status == 200, "it is read", LONG_S)
-    assert mesh.status()["good"]
+    until(lambda: mesh.status()["good"], "all is good")
 
 
 def test_more_files_than_are_read_are_told_with_the_directory_and_what_served_serves_on(
@@ -127,8 +127,8 @@ def test_more_files_than_are_read_are_told_with_the_directory_and_what_served_se
     for number in range(10_001):
         (flood / f"{number:05}.yml").touch()
     until(lambda: any(each["file"] == str(mesh.conf) for each in mesh.status()["problems"]), "it is told", LONG_S)
-    assert any(each["text"] == f"{mesh.conf}: error: cannot be read: holds more than 10000 files"
-               for each in mesh.status()["problems"])
+    assert any(each["text"] == f"{mesh.conf}: error: cannot be read: holds more than 10000 files; what served from here"
+               " before still serves" for each in mesh.status()["problems"])
     for host in ("orders.shop.mesh", "zebra.shop.mesh"):
         assert mesh.ask("/", host).status == 200
     for file in flood.iterdir():

@@ -20,6 +20,11 @@ from running import Endpoint, Mesh, until
 
 MOST_TOLD = 20
 
+# As another user than the files' owner, which is how a service runs: the kernel gives no leases on them then, and
+# events alone tell who is writing.  Reading is all that this user may do more than others.
+ANOTHER_USER = ("setpriv", "--reuid", "65534", "--securebits", "+no_setuid_fixup", "--inh-caps=+dac_override",
+                "--ambient-caps=+dac_override")
+
 
 class _Connection(threading.Thread):
     """One client: it asks, reads the answer to its end, and asks again on the same connection."""

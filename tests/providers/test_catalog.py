@@ -53,6 +53,15 @@ def told(settled: Settled, about: str = "") -> str:
     return "\n".join(str(problem) for problem in settled.problems if about in problem.object)
 
 
+def test_a_directory_that_cannot_be_read_is_told_with_what_serves_from_below(files: Files) -> None:
+    files.say(GOOD)
+    files.catalog.said("/etc/hostmesh/conf.d", "no such file or directory")
+    settled = files.settle()
+    assert "web@file" in settled.dynamic.routers
+    assert told(settled) == ("/etc/hostmesh/conf.d: error: cannot be read: no such file or directory; what served from"
+                             " here before still serves")
+
+
 def test_a_misspelt_field_that_is_required_is_one_error(files: Files) -> None:
     settled = files.say(GOOD.replace("service: shop}\n    api", "servise: shop}\n    api"))
     assert told(settled, "web") == (f'{A}:4:38: error: http.routers.web: servise is not a known field (did you mean'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -43,6 +44,7 @@ class Files:
         self._moving: dict[str, float] = {}                 # changed without any event, and since when
         self._named: dict[str, dict[str, Stamp | None]] = {}    # path -> the files that it names, as they were read
         self._naming: dict[str, Stamp | None] | None = None
+        self._unsure: set[str] = set()                      # written while no news were to be had: open, perhaps
         self._looked = False
 
     def remember(self, paths: Iterable[str]) -> None:
@@ -124,6 +126,9 @@ class Files:
 
     def _take(self, path: str, found: Found, now: float, anyway: bool, news: list[News]) -> None:
         overdue = self.quiet.is_overdue(found.real)
+        if self._may_be_open(path, found):
+            self._unsure.add(found.real)
+            self.quiet.modified(found.real, now)
         said: bytes | str
         try:
             said, stamp = read_whole(found.real, self.quiet.is_open(found.real), anyway or overdue)
@@ -135,13 +140,23 @@ class Files:
             said, stamp = str(error), found.stamp
             if said == NO_FILE:
                 return                  # it went away under our hands: the next look sees whether for good
-        if overdue:
+        if overdue and found.real not in self._unsure:
             log.warning("%s has been open for writing for long: it is read as it is", path)
         self._read[path] = (found.real, stamp)
         self._moving.pop(path, None)
+        self._unsure.discard(found.real)
         self.quiet.was_read(found.real)
         if self._told.get(path) != _digest(said) or self._names_something_new(path):
             self._tell(path, said, news)
+
+    def _may_be_open(self, path: str, found: Found) -> bool:
+        """Whether somebody may have begun to write this file while no agent heard the news of it.
+
+        Only for one whose former version serves: another one has nothing to lose.  A lease, where it is to be had,
+        tells better, and then this makes no difference.
+        """
+        is_remembered = self._told.get(path) == b""
+        return not self._looked and is_remembered and 0 <= time.time() - found.stamp[3] / 1e9 < self.quiet.open_s
 
     def _tell(self, path: str, said: bytes | str, news: list[News]) -> None:
         self._told[path] = _digest(said)

@@ -83,7 +83,7 @@ class Publisher:
             self.is_refused = True
         if has_new_plan or has_new_sources:
             self._count_failure(wanted.problems, found.paths)
-        self._tell(wanted.problems)
+        self._tell(wanted.problems, found.files)
         if has_new_plan:
             self._memory.facts.add(FACT_DYNAMIC_RELOADS, 1)
             self._tell_change(found)
@@ -121,7 +121,7 @@ class Publisher:
         return {_same(problem): problem for problem in problems
                 if problem.severity == "error" or problem.place.file != self._static_file}
 
-    def _tell(self, problems: Collection[Problem]) -> None:
+    def _tell(self, problems: Collection[Problem], files: Collection[str]) -> None:
         """Each problem once when it is new, once when it has gone; one that moved to another line is the same."""
         before, self._told = self._told, self._to_tell(problems)
         new = [problem for key, problem in self._told.items() if key not in before]
@@ -129,7 +129,8 @@ class Publisher:
             log.log(logging.ERROR if problem.severity == "error" else logging.WARNING, "%s", problem)
         mended = [problem for key, problem in before.items() if key not in self._told]
         for problem in mended[:MOST_LINES]:
-            log.info("mended: %s", problem)
+            is_gone = problem.place.file and not any(file.startswith(problem.place.file) for file in files)
+            log.info("%s: %s", "gone" if is_gone else "mended", _in_short(problem))
         if (more := max(0, len(new) - MOST_LINES) + max(0, len(mended) - MOST_LINES)):
             log.warning("and %d more problems came or went: hostmesh status shows all that there are", more)
 
@@ -154,6 +155,12 @@ def changes(section: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> 
 def _same(problem: Problem) -> tuple[str, ...]:
     """What makes a problem the same one after an edit above it."""
     return problem.place.file, problem.object, problem.message, problem.severity, problem.code
+
+
+def _in_short(problem: Problem) -> str:
+    """What was wrong and where; what followed from it, and what to do, are over."""
+    name = f"{problem.object}: " if problem.object else ""
+    return f"{problem.place}: {name}{problem.message.partition('; ')[0]}"
 
 
 def _value(board: Board) -> bytes | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -50,14 +51,14 @@ class StaticFile:
         if not isinstance(said, bytes):
             # A service without any static file runs on the defaults, and its absence is no news.
             if self.digest:
-                self.problems = unreadable_static(self._running.file, said or "it is gone").problems
+                self.problems = _runs_on(unreadable_static(self._running.file, said or "it is gone").problems)
             return [self._running.file]
         digest = blake2b(said, digest_size=16).hexdigest()
         is_new, self.digest = digest != self.digest, digest
         try:
             static, warnings = load_static(said, self._running.file, here())
         except ConfigError as error:
-            self.problems = error.problems
+            self.problems = _runs_on(error.problems)
             return [self._running.file]
         self.problems = tuple(warnings)
         # what the master said of the directory that it runs on holds until its end
@@ -72,3 +73,9 @@ class StaticFile:
             log.info("%s has changed: the master takes it up", self._running.file)
             os.kill(master_pid, signal.SIGHUP)
         self.is_worth_a_reload = False
+
+
+def _runs_on(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """These problems, each with what follows from it, which is nothing."""
+    return tuple(replace(problem, message=f"{problem.message}; the service runs on as before")
+                 for problem in problems)

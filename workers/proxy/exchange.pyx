@@ -88,6 +88,7 @@ cdef class Exchange(Relay):
         request.peer = client.peer.address
         self.next_at = self.body_at = self.held = self.in_a_row = 0
         self.has_body = self.body_filled = self.is_fed = self.is_odd_body = self.has_answer = self.is_tunnel = False
+        self.unframed = False
         self.replayable = self.closing = True
         self.sent_us = self.ended_us = 0
         piece_clear(&self.to_up)
@@ -97,6 +98,9 @@ cdef class Exchange(Relay):
         except Exception:
             # a bug of ours costs this request, and says where it is
             door.logger.exception("a request ended by an error inside hostmesh")
+            self.closing = True
+            if self.unframed:
+                client.reset_at_close()
             if not self.has_answer:
                 self._answer(500, b"an error inside hostmesh (its log says more)")
         finally:
@@ -363,8 +367,8 @@ cdef class Exchange(Relay):
         client.n = self.next_at = self.body_at
         return 0
 
-    cdef void _settle(self):
-        """The one account of this request (law 6)."""
+    cdef int _settle(self) except -1:
+        """The one account of this request (law 6).  An error here ends the connection: it must not serve this again."""
         cdef Outcome outcome = self.outcome
         cdef Client client = self.client
         cdef Route route = outcome.route
@@ -397,6 +401,7 @@ cdef class Exchange(Relay):
             give_buffer(self.back, self.back_size)
             self.back = NULL
             self.back_size = 0
+        return 0
 
 
 cdef int64_t timeout_of(bytes said):

@@ -26,6 +26,7 @@ cdef class Upstream(Stream):
 cdef class SecureUpstream(Upstream):
     cdef object _tls, _incoming, _outgoing
     cdef bytes _owed            # ciphertext that the socket did not take yet
+    cdef bint _finishing        # our side ends when it has
     cdef int _flush(self) except -3
     cdef Py_ssize_t _refill(self) except -3
 

@@ -177,6 +177,8 @@ cdef class SecureUpstream(Upstream):
         cdef int number
         cdef Py_ssize_t took
         cdef list parts = []
+        if self.error:
+            return FAILED
         if self._owed:
             self.writable = False
             return AGAIN
@@ -199,11 +201,14 @@ cdef class SecureUpstream(Upstream):
         cdef bytes data = self._owed + self._outgoing.read()
         cdef ssize_t sent
         if not data:
+            if self._finishing:
+                Stream.finish(self)
             return 0
         sent = c_send(self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), MSG_DONTWAIT | MSG_NOSIGNAL)
         if sent < 0:
             if errno != 11:         # EAGAIN
                 self.error = errno
+                self._owed = b""        # nobody will take it
                 return FAILED
             sent = 0
         self._owed = data[sent:]
@@ -211,6 +216,8 @@ cdef class SecureUpstream(Upstream):
             self.writable = False
             if not self._writing:
                 self._start_writing()
+        elif self._finishing:
+            Stream.finish(self)
         return 0
 
     def _on_writable(self):
@@ -223,8 +230,8 @@ cdef class SecureUpstream(Upstream):
             self._tls.unwrap()      # says goodbye; the other side's need not be waited for
         except ssl.SSLError:
             pass
-        if self._flush() == 0 and not self._owed:
-            Stream.finish(self)
+        self._finishing = True
+        self._flush()
 
     cdef int look(self):
         # Session tickets and the like may have come; only what TLS makes of them counts.
