@@ -169,7 +169,7 @@ def test_every_test_and_case_that_conformance_names_exists() -> None:
     known = {case.name for kind in ("request", "response") for case in cases(kind)}
     missing = []
     for _, _, _, held in rows():
-        for name in re.findall(r"`([^`]+)`", held):
+        for name in re.findall(r"`([^`\s]+/[^`\s]+)`", held):
             path, _, test = name.partition("::")
             if not test:
                 missing += [name] if name not in known else []
