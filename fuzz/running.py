@@ -108,9 +108,8 @@ def shortest(message: bytes, still: Callable[[bytes], bool]) -> bytes:
 def escaped(message: bytes) -> str:
     """As files of the corpus write bytes."""
     plain = {9: "\\t", 13: "\\r", 92: "\\\\"}
-    text = "".join("\\n\n" if byte == 10 else plain.get(byte) or
+    return "".join("\\n\n" if byte == 10 else plain.get(byte) or
                    (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in message)
-    return text.replace("*", "\\x2a").replace("\\{", "\\x5c{") if "*" in text and "}" in text else text
 
 
 def as_case(target: str, message: bytes, what: str) -> str:
