@@ -161,7 +161,7 @@ LISTED = (
            and aspect.ours == _values(case, "accept-encoding") and not any(aspect.ours)
            and aspect.theirs == [*aspect.ours, "gzip"]),
     Listed("`Content-Length: 0`", _length),
-    Listed("`TE: trailers`", lambda case, aspect: _has(case, "te") and case.version == "1.1" and (
+    Listed("`TE: trailers`", lambda case, aspect: _has(case, "te") and (
         (_only_ours(aspect, "te") and aspect.ours == ["trailers"])
         or (_only_ours(aspect, "connection") and aspect.ours == ["TE"]))),
     Listed("`Trailer`", _trailer),
@@ -170,6 +170,9 @@ LISTED = (
     Listed("`Trailer: Content-Length`", lambda case, aspect: _status(aspect, 400, 200)
            and _values(case, "trailer") == ["Content-Length"]),
     Listed("`X-Forwarded-For` in several lines", _joined),
+    Listed("an empty `X-Forwarded-For` of a trusted peer", lambda case, aspect: _trusted(case)
+           and aspect.what == "header x-forwarded-for" and case.lines == (("X-Forwarded-For", ""),)
+           and (aspect.theirs, aspect.ours) == ([f", {case.source}"], [case.source])),
     Listed("`X-Forwarded-Server` of a trusted peer", lambda case, aspect: aspect.what == "header x-forwarded-server"
            and _trusted(case) and aspect.ours == _values(case, "x-forwarded-server")),
     Listed("other names that begin with `X-Forwarded-`", _unknown_family),
@@ -190,8 +193,6 @@ MISTAKES = (
            and _values(case, "x-forwarded-proto") in (["https"], ["wss"])),
     Listed("an empty line of the family from a trusted peer", lambda case, aspect: _trusted(case)
            and aspect.what.removeprefix("header ") in _SAID_EMPTY and aspect.ours == [""] and aspect.theirs != [""]),
-    Listed("TE: trailers for a client of HTTP/1.0", lambda case, aspect: _has(case, "te") and case.version == "1.0"
-           and (_only_ours(aspect, "te") or _only_ours(aspect, "connection"))),
 )
 
 
