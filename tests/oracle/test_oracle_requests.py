@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import house
 import pytest
 from aspects import differences
-from conftest import Both
 from differences import LISTED, MISTAKES, Listed, explained, rows
 from proxies import head, shares
 from requests_made import BY_CHANCE, cases
+from side_by_side import Both
 
 # Routers that cannot take a request in both: refused by one of them, matching in one alone, or never reached.
 REFUSED = {"path-query", "path-braces", "query-equals", "host-port", "host-part-star", "template-host", "line-breaks",
