@@ -41,7 +41,7 @@ def compared(both: Both) -> Compared:
         found.statuses[theirs.status, ours.status] += 1
         if theirs.by == ours.by:
             found.chosen[theirs.by] += 1
-        for aspect in differences(theirs, ours):
+        for aspect in differences(theirs, ours, case.is_answered_as_it_stands and theirs.status != 502):
             entry = explained(case, aspect)
             if entry is None:
                 found.unlisted.append(f"{case}\n    {aspect}")
