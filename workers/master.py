@@ -50,6 +50,7 @@ BEAT_WITHIN_S = 30              # a worker that does not beat for so long hangs:
 LEAVE_MARGIN_S = 3.0            # beyond the grace time, before a worker that does not leave is killed
 QUICK_S = 2.0                   # for workers that are to leave at once
 BUSY_S, IDLE_S = 0.1, 1.0       # how often the loop looks while something is under way, and otherwise
+SHARED_FILES = "/dev/shm"
 PATIENCE_S = 30.0               # after which a reload that has not handed over is said to be done, and why it is not
 
 
@@ -68,7 +69,7 @@ class MeshApplication(BaseApplication):
             "workers": self.static.workers,
             "timeout": BEAT_WITHIN_S,
             "graceful_timeout": int(_grace_s(self.static) + LEAVE_MARGIN_S),
-            "worker_tmp_dir": self.static.runtime_directory,
+            "worker_tmp_dir": _beats(self.static),
             "control_socket_disable": True,     # a thread in a master that forks
             "proc_name": PRODUCT,
         }.items():
@@ -76,6 +77,11 @@ class MeshApplication(BaseApplication):
 
     def load(self) -> None:
         """There is no WSGI application."""
+
+
+def _beats(static: Static) -> str:
+    """Where the files of the heartbeats are, which have no name: in memory, where nobody sweeps and no disk is slow."""
+    return SHARED_FILES if os.path.isdir(SHARED_FILES) else static.runtime_directory
 
 
 def _grace_s(static: Static) -> float:
@@ -164,8 +170,9 @@ class MeshArbiter(Arbiter):
             try:
                 if not self.spawn_worker():
                     return          # columns of leaving workers will be free soon
-            except OSError as error:        # no memory, no process, no file for the heartbeat
-                self.log.error("cannot start a worker: %s", error.strerror)
+            except (OSError, RuntimeError) as error:
+                # no memory, no process, no file for the heartbeat; gunicorn's word for no directory is RuntimeError
+                self.log.error("cannot start a worker: %s", getattr(error, "strerror", None) or error)
                 self.backoff.died(0.0, now)
 
     def _present(self) -> list[ProxyWorker]:

@@ -49,6 +49,10 @@ class SharedMemory(Memory):
         self._files = (file, lock)
         self._lock = lock
 
+    def another(self) -> Memory:
+        """The same memory for reading, as an object of its own, for another thread; needs no file system."""
+        return Memory(mmap.mmap(self._files[0], 0, access=mmap.ACCESS_READ))
+
     def hold_column(self, number: int) -> Column:
         """The column, held by this process until it ends; Refused while another process has it."""
         if not _take(self._lock, _COLUMNS + number):
@@ -192,11 +196,17 @@ def _former(path: Path, lock: int, sizes: tuple[int, int, int, int]) -> SharedMe
 
 
 def attach(runtime_directory: str | Path) -> Memory:
-    """The memory of the instance that runs (or last ran) on this directory, for reading.  Raises Refused."""
+    """The memory of the instance that runs (or last ran) on this directory, for reading.  Raises Refused.
+
+    Not for a process that holds a lock of the directory itself (see `master_of`).
+    """
     path = Path(runtime_directory) / MEMORY_FILE
     try:
         file = _open(path, os.O_RDONLY)
     except FileNotFoundError:
+        if pid := master_of(runtime_directory):
+            raise Refused(f"{path} was deleted while {PRODUCT} (pid {pid}) runs: it serves on, and its admin address"
+                          " tells how it is; a restart makes the file anew") from None
         raise Refused(f"no {PRODUCT} has run on {runtime_directory} yet (start it with: {PRODUCT} run)") from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from error

@@ -1,5 +1,5 @@
 """Request and response heads as one strict scan leaves them: offsets into the caller's buffer, nothing copied."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 # Whoever works with heads finds all of it here.
 from mesh.http1.fields cimport (
@@ -38,6 +38,7 @@ cdef class RequestHead(Head):
     cdef bint absolute          # absolute-form target
     cdef bint asterisk          # "*"
     cdef bint plain_path        # the path needs no cleaning: no %, no //, no /. segment, and it is not empty
+    cdef int64_t max_forwards   # of OPTIONS: how often it may be passed on (RFC 9110 7.6.2); -1 where nothing is said
     cdef Py_ssize_t max_target
     cdef bytes _host, _path, _method            # made when asked for
     cdef dict _query
@@ -55,6 +56,7 @@ cdef class RequestHead(Head):
     cdef Py_ssize_t _scan_query(self, const char *buf, Py_ssize_t at) noexcept
     cdef int _other_form(self, const char *buf, Py_ssize_t at, Py_ssize_t end) noexcept
     cdef int _settle(self, const char *buf) noexcept
+    cdef int _count_forwards(self, const char *buf) noexcept
 
 
 cdef class ResponseHead(Head):

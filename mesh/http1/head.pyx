@@ -6,6 +6,7 @@ sentence; docs/http.md lists it.  Values, the host and the cleaned path are made
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.string cimport memchr, memcmp
 
+from mesh.http1.fields cimport decimal
 from mesh.http1.grammar cimport (
     H1_BACKSLASH, H1_PERCENT, H1_PLAIN, H1_QUESTION, H1_SLASH, H1_SPACE, h1_hex, h1_in_target, h1_is_digit, h1_is_text,
     h1_is_token, h1_same_folded)
@@ -37,6 +38,7 @@ cdef class RequestHead(Head):
         self.path_at = self.path_len = self.query_at = self.query_len = self.authority_at = self.authority_len = 0
         self.has_query = self.absolute = self.asterisk = False
         self.plain_path = True
+        self.max_forwards = -1
         self._host = self._path = self._method = None
         self._query = None
 
@@ -206,7 +208,24 @@ cdef class RequestHead(Head):
             return self.refuse(400, b"there is no Host")
         if host >= 0 and self.authority_len == 0:
             self.authority_at, self.authority_len = self.lines[host].value, self.lines[host].value_len
+        if self.method_id == OPTIONS and self.index[MAX_FORWARDS] >= 0 and self._count_forwards(buf) < 0:
+            return -1
         return settle(self, buf)
+
+    cdef int _count_forwards(self, const char *buf) noexcept:
+        """Max-Forwards, which means something for OPTIONS (and TRACE, which is not passed on); -1 after a refusal."""
+        cdef int number
+        cdef Line *line
+        for number in range(self.index[MAX_FORWARDS], self.count):
+            line = &self.lines[number]
+            if line.id != MAX_FORWARDS:
+                continue
+            if self.max_forwards >= 0:
+                return self.refuse(400, b"there is more than one Max-Forwards")
+            self.max_forwards = decimal(buf + line.value, line.value_len)
+            if self.max_forwards < 0:
+                return self.refuse(400, b"the Max-Forwards is not a number")
+        return 0
 
     cdef bytes host_key(self):
         """The authority in the form in which hosts are compared; b"" where none was said."""
@@ -275,6 +294,7 @@ cdef class RequestHead(Head):
                 "authority": self.base[self.authority_at:self.authority_at + self.authority_len],
                 "minor": self.minor, "length": self.length, "chunked": bool(self.chunked), "close": bool(self.close),
                 "upgrade": bool(self.upgrade), "expect_continue": bool(self.expect_continue),
+                "max_forwards": self.max_forwards,
                 "absolute": bool(self.absolute), "asterisk": bool(self.asterisk), "plain_path": bool(self.plain_path)}
 
 

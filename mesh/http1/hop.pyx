@@ -8,10 +8,11 @@ X-Forwarded-* and X-Real-Ip are Traefik's (reference: forwardedHeaders): of a pe
 dropped and made anew; of a trusted one it is kept, what is missing is added, and X-Forwarded-For grows by the peer.
 """
 from libc.stdint cimport uint32_t
+from libc.stdio cimport sprintf
 from libc.string cimport memcpy
 
 from mesh.http1.head cimport (
-    CONTENT_LENGTH, DATE, HOST, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
+    CONTENT_LENGTH, DATE, HOST, MAX_FORWARDS, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
     X_FORWARDED_PROTO, X_FORWARDED_SERVER, X_REAL_IP, X_REQUEST_ID, Head, Line, RequestHead, ResponseHead,
 )
 
@@ -81,8 +82,7 @@ cdef class Rewrite:
     cdef Py_ssize_t write(self, char *out, RequestHead head) except -1:
         cdef char *begin = out
         cdef const char *base = head.base
-        cdef Line *line = head.lines
-        cdef Line *end = head.lines + head.count
+        cdef Line *line
         cdef Py_ssize_t run = -1, run_end = 0       # the lines that are copied next, as one piece
         cdef bint trusted = self.peer.trusted
         cdef bint own_id = self.request_id is not None
@@ -103,7 +103,8 @@ cdef class Rewrite:
             for number in range(head.count):
                 if head.lines[number].id == X_FORWARDED_FOR:
                     last_for = number
-        while line < end:
+        for number in range(head.count):
+            line = &head.lines[number]
             kept = not line.hop and line.id != HOST
             if kept and X_FORWARDED <= line.id <= X_REAL_IP:
                 kept = trusted
@@ -111,6 +112,8 @@ cdef class Rewrite:
                 kept = not own_id
             elif kept and line.id == CONTENT_LENGTH:
                 kept = self.framing == SIZED
+            elif kept and line.id == MAX_FORWARDS:
+                kept = head.max_forwards < 0
             if kept:
                 if run < 0:
                     run = line.at
@@ -125,7 +128,6 @@ cdef class Rewrite:
             elif run >= 0:
                 out = put(out, base + run, run_end - run)
                 run = -1
-            line += 1
         if run >= 0:
             out = put(out, base + run, run_end - run)
 
@@ -134,15 +136,15 @@ cdef class Rewrite:
             out = put(out, b"X-Request-Id: ", 14)
             out = put_bytes(out, self.request_id)
             out = put(out, b"\r\n", 2)
+        if head.max_forwards >= 0:      # RFC 9110 7.6.2; at 0 the exchange answers by itself
+            out += sprintf(out, b"Max-Forwards: %lld\r\n", <long long>max(head.max_forwards - 1, 0))
         out = put(out, b"Via: 1.", 7)
         out[0] = b"1"[0] if head.minor else b"0"[0]
         out = put(out + 1, b" hostmesh\r\n", 11)
         if self.framing == CHUNKED:
             out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
         if head.upgrade:
-            out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
-            out = put_value(out, head, head.index[UPGRADE])
-            out = put(out, b"\r\n", 2)
+            out = put_upgrade(out, head)
         elif head.index[TE] >= 0 and self._takes_trailers(head):
             # RFC 9110 10.1.4: TE speaks of this hop only, and we pass trailers on
             out = put(out, b"TE: trailers\r\nConnection: TE\r\n", 30)
@@ -230,8 +232,18 @@ cdef bint is_websocket(RequestHead head) noexcept:
     return line.value_len == 9 and strncasecmp(head.base + line.value, b"websocket", 9) == 0
 
 
-cdef char *put_value(char *out, Head head, int number) noexcept:
-    return put(out, head.base + head.lines[number].value, head.lines[number].value_len)
+cdef char *put_upgrade(char *out, Head head) noexcept:
+    """All that Upgrade says, on however many lines, on one: never longer than they were, but for the first part."""
+    cdef int number
+    cdef bint is_first = True
+    out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
+    for number in range(head.count):
+        if head.lines[number].id == UPGRADE and head.lines[number].value_len:
+            if not is_first:
+                out = put(out, b", ", 2)
+            out = put(out, head.base + head.lines[number].value, head.lines[number].value_len)
+            is_first = False
+    return put(out, b"\r\n", 2)
 
 
 cdef Py_ssize_t response_room(ResponseHead head) noexcept:
@@ -249,10 +261,11 @@ cdef char *put_status_line(char *out, ResponseHead head) noexcept:
 
 
 cdef char *put_lines(char *out, ResponseHead head, bint sized) noexcept:
-    cdef Line *line = head.lines
-    cdef Line *end = head.lines + head.count
+    cdef Line *line
+    cdef int number
     cdef Py_ssize_t run = -1, run_end = 0
-    while line < end:
+    for number in range(head.count):
+        line = &head.lines[number]
         if not line.hop and (sized or line.id != CONTENT_LENGTH):
             if run < 0:
                 run = line.at
@@ -260,7 +273,6 @@ cdef char *put_lines(char *out, ResponseHead head, bint sized) noexcept:
         elif run >= 0:
             out = put(out, head.base + run, run_end - run)
             run = -1
-        line += 1
     return put(out, head.base + run, run_end - run) if run >= 0 else out
 
 
@@ -273,9 +285,7 @@ cdef Py_ssize_t write_response(char *out, ResponseHead head, int minor, int fram
     if framing == CHUNKED:
         out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
     if head.status == 101:
-        out = put(out, b"Connection: Upgrade\r\nUpgrade: ", 30)
-        out = put_value(out, head, head.index[UPGRADE])
-        out = put(out, b"\r\n", 2)
+        out = put_upgrade(out, head)
     elif close:
         out = put(out, b"Connection: close\r\n", 19)
     elif minor == 0:
@@ -289,3 +299,33 @@ cdef Py_ssize_t write_interim(char *out, ResponseHead head) noexcept:
     cdef char *begin = out
     out = put(put_lines(put_status_line(out, head), head, False), b"\r\n", 2)
     return out - begin
+
+
+# For callers in Python, such as tests and fuzzers; the exchange calls write() and its like with its own buffers.
+
+def written_request(RequestHead head not None, Peer peer not None, bytes host=None, bytes prefix=b"", bint sanitize=True,
+                    bint secure=False, bytes request_id=None):
+    """A whole head as an endpoint gets it, its body framed as the client framed it."""
+    cdef Rewrite rewrite = Rewrite()
+    cdef bytearray room
+    rewrite.peer, rewrite.host, rewrite.prefix, rewrite.request_id = peer, host, prefix, request_id
+    rewrite.sanitize, rewrite.secure = sanitize, secure
+    rewrite.framing = CHUNKED if head.chunked else SIZED if head.length >= 0 else NO_BODY
+    room = bytearray(rewrite.room(head))
+    return bytes(room[:rewrite.write(room, head)])
+
+
+def written_response(ResponseHead head not None, int minor=1, bint close=False, bytes date=b"Date: now\r\n"):
+    """A whole head as a client of HTTP/1.`minor` gets it, interim or final, framed as the exchange would.
+
+    ValueError for a 101 that switches to nothing, which the exchange refuses.
+    """
+    if head.status == 101 and not head.upgrade:
+        raise ValueError("it switches protocols, but says no protocol")
+    cdef bytearray room = bytearray(response_room(head))
+    cdef int framing = SIZED
+    if 100 <= head.status < 200 and head.status != 101:
+        return bytes(room[:write_interim(room, head)])
+    if head.status != 101 and not head.no_body and head.length < 0:
+        framing = CHUNKED if minor else NO_BODY
+    return bytes(room[:write_response(room, head, minor, framing, close or framing == NO_BODY, date)])

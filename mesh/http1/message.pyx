@@ -101,8 +101,14 @@ cdef class Head:
 
     def field_lines(self):
         """(name, value, is it hop-by-hop) of each line."""
-        return [(self.base[line.at:line.at + line.name_len], self.base[line.value:line.value + line.value_len],
-                 bool(line.hop)) for line in self.lines[:self.count]]
+        cdef list lines = []
+        cdef Line *line
+        cdef int number
+        for number in range(self.count):
+            line = &self.lines[number]
+            lines.append((self.base[line.at:line.at + line.name_len],
+                          self.base[line.value:line.value + line.value_len], bool(line.hop)))
+        return lines
 
     def refusal(self):
         """(status, why), or None."""

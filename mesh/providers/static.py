@@ -42,11 +42,15 @@ def runtime_directory(environ: Mapping[str, str], uid: int) -> str:
 
 
 def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None = None) -> tuple[Static, list[Problem]]:
-    """The static configuration and its warnings; None as data (no file) and an empty file give the defaults.
+    """The static configuration and its warnings; None as data (no file) gives the defaults.
 
-    `file` must be absolute (relative paths in the file start from it).  Raises ConfigError with every problem found.
+    So does a file of comments, as a package installs it.  One without a byte in it is refused: it is what `>` or a full
+    disk leaves of a file, and by the defaults other doors would open.  `file` must be absolute (relative paths in the file start from it).  Raises ConfigError with every problem found.
     """
     here = here or Here()
+    if data is not None and not data.strip():
+        raise ConfigError([Problem(Place(file), "", "the file is empty", code="empty",
+                                   hint="delete it, or write `{}`, to run on the defaults")])
     tree = None if data is None else read_tree(data, file)
     if tree is None:
         return _static({}, file, here), []

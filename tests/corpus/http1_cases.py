@@ -15,7 +15,7 @@ are written in the same way.  Keys that may stand several times are marked with 
 
     Facts about the message; what is not said is not tested, but `body` and `next` are empty unless they are said:
     method host authority path query target reason trailers body next (bytes)   `next`: what follows the message
-    status minor length                                             (numbers)   length -1: none was said
+    status minor length max_forwards                                (numbers)   -1: none was said
     chunked close upgrade expect_continue absolute until_close no_body (yes, no)
     hop              the names of the lines that end at this hop, in their order, as they were written
 
@@ -39,7 +39,7 @@ from pathlib import Path
 HERE = Path(__file__).with_name("http1")
 
 BYTES = {"method", "host", "authority", "path", "query", "target", "reason", "trailers", "body", "next"}
-NUMBERS = {"status", "minor", "length"}
+NUMBERS = {"status", "minor", "length", "max_forwards"}
 ANSWERS = {"chunked", "close", "upgrade", "expect_continue", "absolute", "until_close", "no_body"}
 SEVERAL = {"upstream", "upstream-not", "client-has", "client-not"}
 OTHERS = {"kind", "story", "expect", "to", "interim", "hop", "forwarded", "client"}

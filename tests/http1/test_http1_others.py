@@ -1,7 +1,7 @@
 """What we accept, others read in the same way: httptools (llhttp) and h11, over the corpus and over mutations of it.
 
-That they accept more than we do is why we are strict.  Where they accept less or read it differently is listed here by
-name; everything else is a defect of ours until it is understood.
+That they accept more than we do is why we are strict.  Where they accept less or read it differently is listed by name
+in fuzz/differences.py; everything else is a defect of ours until it is understood.  `scripts/fuzz` does it for hours.
 """
 import pytest
 from http1_cases import cases
@@ -10,100 +10,22 @@ from http1_reading import read_request, read_response
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fuzz.checks import (
+    check_interim,
+    check_request,
+    check_response,
+    check_written_request,
+    check_written_response,
+)
+from fuzz.differences import LISTED
+from fuzz.mutations import EDITS, edited
+
 SHORT_REQUESTS = [case.message for case in cases("request") if len(case.message) < 600]
 SHORT_RESPONSES = [(case.message, case.to) for case in cases("response") if len(case.message) < 600]
-
-EDITS = [
-    b"", b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"1", b"a", b",", b";", b"\0", b"\x0b", b"\xff", b"chunked",
-    b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: b\r\n", b"Connection: close\r\n", b"X: y\r\n",
-    b"Upgrade: x\r\n", b"/", b"?", b"*", b"%41", b"http://b", b"HTTP/1.0", b"HTTP/1.1", b"204", b"304", b"0\r\n\r\n",
-    b"1\r\nx\r\n", b"GET", b'"', b"=", b"\\", b"@", b"-", b"+", b"_"]
-
-LLHTTP_KNOWS_NO_OTHER_METHODS = set(
-    b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND "
-    b"REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK "
-    b"UNLINK SOURCE QUERY PRI DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER "
-    b"REDIRECT RECORD FLUSH".split())
-
-
-def edited(message, edits):
-    for place, removed, inserted in edits:
-        at = place % (len(message) + 1)
-        message = message[:at] + inserted + message[at + removed:]
-    return message
-
 
 some_edits = st.lists(
     st.tuples(st.integers(0, 700), st.sampled_from([0, 0, 0, 1, 2, 7]), st.sampled_from(EDITS)), max_size=3)
 some_cuts = st.lists(st.integers(1, 700), max_size=5)
-
-
-def plain(lines):
-    """Names in lower case, values without the white space around them: llhttp leaves a tab at the end of a value."""
-    return [(name.lower(), value.strip(b" \t").lower() if name.lower() == b"transfer-encoding" else value.strip(b" \t"))
-            for name, value in lines]
-
-
-def frames_in_its_trailers(message, end_of_head):
-    """We drop framing and routing from trailers; both others refuse some of it."""
-    section = message[end_of_head:].lower()
-    return any(b"\r\n" + name + b":" in section for name in (b"content-length", b"transfer-encoding", b"host"))
-
-
-def why_another_refuses(message, facts, reader):
-    """The name of a difference that we know, or None."""
-    begun = message.lstrip(b"\r\n")
-    if facts["chunked"] and frames_in_its_trailers(begun, begun.index(b"\r\n\r\n")):
-        return "framing in trailers"
-    if reader is by_h11 and begun != message:
-        return "an empty line before the request"       # RFC 9112 2.2 asks to skip it
-    if reader is by_llhttp and facts.get("method", b"GET") not in LLHTTP_KNOWS_NO_OTHER_METHODS:
-        return "an unknown method"
-    if reader is by_h11 and facts.get("status") == 101:
-        return "a switch that was not asked for"
-    return None
-
-
-def ends_before_its_body(facts, reader):
-    """llhttp takes a body behind Upgrade for the new protocol: why we pass no Upgrade on where there is a body."""
-    names = {name.lower() for name, _ in facts["lines"]}
-    return reader is by_llhttp and {b"upgrade", b"connection"} <= names and (facts["chunked"] or facts["length"] > 0)
-
-
-def check_request(message, reader):
-    became, facts, end = read_request(message)
-    if became != "accept" or facts["method"] == b"CONNECT":         # which we never forward
-        return False
-    message = message[:end]
-    heard = reader(message)
-    if heard is None:
-        assert why_another_refuses(message, facts, reader), facts
-        return True
-    method, target, lines, body, is_over = heard
-    assert method == facts["method"]
-    assert target == message.lstrip(b"\r\n").split(b" ")[1]
-    assert plain(lines) == plain(facts["lines"])
-    if not ends_before_its_body(facts, reader):
-        assert (body, is_over) == (facts["body"], True)
-        assert not reader(message[:-1])[-1]                 # and its end is the same byte
-    else:
-        assert not facts["upgrade"]
-    return True
-
-
-def check_response(message, to, reader):
-    became, facts, end, interim = read_response(message, to=to)
-    if became != "accept" or interim or facts["status"] == 101 or (to == b"HEAD" and reader is by_llhttp):
-        return False        # llhttp cannot be told that it reads the answer to HEAD
-    message = message[:end]
-    heard = by_llhttp(message, is_request=False) if reader is by_llhttp else by_h11(message, to, facts["until_close"])
-    if heard is None:
-        assert why_another_refuses(message, facts, reader), facts
-        return True
-    status, _, lines, body, is_over = heard
-    assert (status, plain(lines), body) == (facts["status"], plain(facts["lines"]), facts["body"])
-    assert is_over == (reader is by_h11 or not facts["until_close"])    # llhttp is not told that the connection ends
-    return True
 
 
 @pytest.mark.parametrize("reader", [by_llhttp, by_h11])
@@ -114,6 +36,19 @@ def test_requests_of_the_corpus_are_read_alike(reader):
 @pytest.mark.parametrize("reader", [by_llhttp, by_h11])
 def test_responses_of_the_corpus_are_read_alike(reader):
     assert sum([check_response(case.message, case.to, reader) for case in cases("response")]) > 25
+
+
+def test_what_is_written_of_the_corpus_is_read_as_what_came():
+    assert sum([check_written_request(case.message) for case in cases("request")]) > 100
+    assert sum([check_written_response(case.message, case.to) for case in cases("response")]) > 40
+
+
+def test_interim_answers_of_the_corpus_are_read_alike():
+    assert sum([check_interim(case.message) for case in cases("response")]) > 3
+
+
+def test_every_listed_difference_has_a_name_and_a_reason_of_its_own():
+    assert len({each.name for each in LISTED}) == len({each.reason for each in LISTED}) == len(LISTED)
 
 
 @pytest.mark.parametrize("reader", [by_llhttp, by_h11])

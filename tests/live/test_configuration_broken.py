@@ -108,7 +108,7 @@ WAYS = {
     "binary garbage": Way(lambda path: path.write_bytes(b"http:\n\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff"), "2:1",
                           "not UTF-8 text"),
     "cut in the middle of a word": Way(lambda path: path.write_text(path.read_text()[:190]), "9:7",
-                                       "could not find expected ':'"),
+                                       "wanted a key and a colon"),
     "cut behind a key": Way(lambda path: path.write_text(path.read_text().partition("\n        servers")[0]), "12:20",
                             "nothing stands here"),
     "a directory": Way(a_directory, "", "it is a directory"),

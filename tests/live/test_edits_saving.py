@@ -154,6 +154,22 @@ def test_a_file_that_is_written_in_parts_is_read_when_it_is_closed(shop: Shop) -
     assert shop.mesh.generation > generation
 
 
+def test_a_file_that_is_closed_between_its_parts_keeps_its_routes_where_the_cut_shows(shop: Shop) -> None:
+    # Nobody can tell a file that was closed from a whole one; but a cut behind a key, or in a word, is an error of it.
+    said = shop.next_text()
+    cuts = [said.index("endpoints:", len(said) // 2) + len("endpoints:"), said.rindex("stay.shop") + 4]
+    with Traffic(shop.mesh.port, STAY) as traffic:
+        for cut in cuts:
+            shop.file.write_text(said[:cut])
+            until(lambda: not shop.mesh.status()["good"], "the cut is told")
+            traffic.goes_on()
+            with shop.file.open("a") as out:
+                out.write(said[cut:])
+            serves(shop.mesh, MOVES, shop.now)
+            until(lambda: shop.mesh.status()["good"], "all is good again")
+    assert traffic.wrong == []
+
+
 def test_four_editors_in_the_same_file_lose_no_route(shop: Shop) -> None:
     versions = [text(shop.stays, endpoint) for endpoint in (shop.two, shop.three)]
     saves = (by_rename, in_place, with_a_backup_first, as_rsync_in_its_own_name)

@@ -127,8 +127,10 @@ def test_a_request_on_a_kept_connection_during_a_drain_is_the_last_one(
     connection = HTTPConnection("127.0.0.1", mesh.port, timeout=20)
     connection.request("GET", "/held?gate=g", headers={"Host": ORDERS})
     until(lambda: endpoint.waits_at("g"), "it is at the endpoint")
+    former = set(mesh.workers)
     mesh.signal(signal.SIGHUP)
-    until(lambda: any(worker["draining"] for worker in mesh.status()["workers"]), "its worker drains")
+    until(lambda: all(worker["draining"] for worker in mesh.status()["workers"] if worker["pid"] in former),
+          "its worker drains, and the other has perhaps left already")
     endpoint.open("g")
     answer = connection.getresponse()
     assert answer.read()

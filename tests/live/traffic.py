@@ -123,6 +123,7 @@ def serves(mesh: Mesh, host: str, endpoint: Endpoint) -> None:
     """Waits until every worker serves what was published last, and that sends requests for the host there."""
     def is_there() -> bool:
         status = mesh.status()
-        same = all(worker["generation"] == status["generation"] for worker in status["workers"])
+        same = all(worker["generation"] == status["generation"] for worker in status["workers"]
+                   if not worker["draining"])       # what it has accepted it finishes, and accepts no more
         return same and mesh.ask("/bytes?size=1", host).headers["X-By"] == endpoint.name
     until(is_there, f"{host} leads to {endpoint.name}")

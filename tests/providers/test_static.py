@@ -51,7 +51,7 @@ def test_the_specimen_of_the_design_is_read_and_what_is_not_built_is_named_once(
         "providers.redis", "providers.systemd", "redis", "api.dashboard", "metrics.influxDB2", "tracing", "dns"]
 
 
-@pytest.mark.parametrize("data", [None, b"", b"# nothing but a comment\n", b"{}"])
+@pytest.mark.parametrize("data", [None, b"# nothing but a comment\n", b"{}"])
 def test_without_a_word_the_defaults_hold(data: bytes | None) -> None:
     static, problems = load_static(data, FILE, HERE)
     assert not problems
@@ -92,6 +92,12 @@ entryPoints:
 """).entry_points["web"]
     assert entry == EntryPoint("web", "0.0.0.0", 80, True, True, ("192.168.1.7/32",), 1, 2, 3, 4, 5, 6,
                                65536, 11, 1200, False, 8, 9, 7)
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \n\n"])
+def test_an_emptied_file_is_refused_and_not_taken_for_the_defaults(text: str) -> None:
+    # `>hostmesh.yml` under a running service moved it to port 80 and to another directory of routes.
+    assert refused(text) == f"{FILE}: error: the file is empty (delete it, or write `{{}}`, to run on the defaults)"
 
 
 def test_every_problem_is_told_with_its_place_and_the_nearest_right_word() -> None:

@@ -19,9 +19,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def group(service: Service) -> Iterator[Group]:
     group = service.next_group()
     yield group
-    for upstream in group.all:
-        upstream.fail_if_failed()
-    group.stop()
+    try:
+        for upstream in group.all:
+            upstream.fail_if_failed()
+    finally:
+        group.stop()
 
 
 @pytest.fixture

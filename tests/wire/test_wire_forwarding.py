@@ -26,8 +26,8 @@ def family(seen):
 
 
 def own(group, address=b"127.0.0.1"):
-    return {b"x-forwarded-for": address, b"x-real-ip": address, b"x-forwarded-host": group.one, b"x-forwarded-port": b"80",
-            b"x-forwarded-proto": b"http", b"x-forwarded-server": b"wire"}
+    return {b"x-forwarded-for": address, b"x-real-ip": address, b"x-forwarded-host": group.one,
+            b"x-forwarded-port": b"80", b"x-forwarded-proto": b"http", b"x-forwarded-server": b"wire"}
 
 
 @pytest.mark.parametrize("entry_point", ["web", "trusted", "insecure", "stranger"])
@@ -72,8 +72,9 @@ def test_a_websocket_is_told_as_its_own_scheme(group, connect):
 
 @pytest.mark.parametrize("entry_point", ["web", "insecure"])
 def test_connection_cannot_strip_what_the_proxy_adds(group, connect, entry_point):
-    more = b"Connection: close, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port, X-Forwarded-Server, " \
-           b"X-Real-Ip, X-Request-Id, Via, Host, Content-Length\r\nX-Request-Id: mine\r\nX-Forwarded-For: 9.9.9.9\r\n"
+    more = (b"Connection: close, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port, "
+            b"X-Forwarded-Server, X-Real-Ip, X-Request-Id, Via, Host, Content-Length\r\n"
+            b"X-Request-Id: mine\r\nX-Forwarded-For: 9.9.9.9\r\n")
     seen = asked(group, connect, entry_point, more)
     said = own(group)
     if entry_point == "insecure":
@@ -86,13 +87,14 @@ def test_fields_of_this_hop_end_here(group, connect):
     seen = asked(group, connect, more=b"Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
                  b"Proxy-Connection: x\r\nProxy-Authorization: secret\r\nTE: gzip\r\nUpgrade: h2c\r\nX-Kept: 1\r\n")
     assert seen.value(b"x-kept") == b"1"
-    for name in (b"connection", b"x-hop", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te", b"upgrade"):
+    for name in (b"connection", b"x-hop", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te",
+                 b"upgrade"):
         assert seen.values(name) == []
 
 
 @pytest.mark.parametrize(("more", "kept"), [
-    (b"X-Request-Id: 0123-abc\r\n", b"0123-abc"), (b"", None), (b"X-Request-Id: a b\r\n", None), (b"X-Request-Id:\r\n", None),
-    (b"X-Request-Id: " + 129 * b"a" + b"\r\n", None), (b"X-Request-Id: \xe9\r\n", None),
+    (b"X-Request-Id: 0123-abc\r\n", b"0123-abc"), (b"", None), (b"X-Request-Id: a b\r\n", None),
+    (b"X-Request-Id:\r\n", None), (b"X-Request-Id: " + 129 * b"a" + b"\r\n", None), (b"X-Request-Id: \xe9\r\n", None),
     (b"X-Request-Id: one\r\nX-Request-Id: two\r\n", None)])
 def test_a_request_has_one_id(group, connect, service, more, kept):
     target = f"/id-{group.number}-{len(more)}"
@@ -138,8 +140,10 @@ def test_an_absolute_target_is_sent_as_a_path(group, connect, said, sent):
 
 
 @pytest.mark.parametrize(("said", "clean"), [
-    (b"/a/../b", b"/b"), (b"//a///b/", b"/a/b/"), (b"/a/./b?x=/../y", b"/a/b?x=/../y"), (b"/%61%2e%2e/%2fb", b"/a../%2Fb"),
-    (b"/a/%2e%2E/b", b"/b"), (b"/..", b"/"), (b"/a%20b%ff", b"/a%20b%FF"), (b"/plain?", b"/plain?"), (b"/a;b=c", b"/a;b=c")])
+    (b"/a/../b", b"/b"), (b"//a///b/", b"/a/b/"), (b"/a/./b?x=/../y", b"/a/b?x=/../y"),
+    (b"/%61%2e%2e/%2fb", b"/a../%2Fb"),
+    (b"/a/%2e%2E/b", b"/b"), (b"/..", b"/"), (b"/a%20b%ff", b"/a%20b%FF"), (b"/plain?", b"/plain?"),
+    (b"/a;b=c", b"/a;b=c")])
 def test_a_path_is_sent_as_it_was_matched(group, connect, said, clean):
     assert asked(group, connect, target=said).target == clean
 

@@ -39,7 +39,7 @@ def test_a_client_that_was_refused_at_once_does_not_send_its_body(group, connect
     upload(group, client, 5)
     answer = client.answer()
     assert (answer.status, answer.body) == (413, b"no")
-    assert answer.value(b"connection") == b"close"      # the body may still come: the next bytes are of nobody knows what
+    assert answer.value(b"connection") == b"close"      # the body may still come
     assert client.ended() == "end"
 
 

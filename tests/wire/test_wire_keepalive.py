@@ -33,6 +33,23 @@ def test_pipelined_requests_are_answered_in_order(group, connect):
     assert [client.answer().body for _ in range(50)] == [b"/%d" % number for number in range(50)]
 
 
+def test_a_client_that_pipelines_does_not_keep_the_worker_from_others(connect, service):
+    # A thousand requests stood in the socket, and all were served before anybody else's one.
+    request = b"GET /%s HTTP/1.1\r\nHost: nowhere.test\r\n\r\n"
+    before, flood, behind = clients = [connect() for _ in range(3)]
+    for client in clients:
+        client.send(request % b"").answer()
+    with service.stopped():
+        before.send(request % b"other")
+        flood.send(request % b"flood" * 1000)
+        behind.send(request % b"other")
+    for _ in range(1000):
+        flood.answer()
+    lines = soon(lambda: service.lines_of(clients, 1005))
+    served = [number for number, line in enumerate(lines) if line["RequestPath"] == "/other"]
+    assert max(served) < 100
+
+
 def test_answers_without_a_body_leave_the_connections_usable(group, connect):
     answers = iter([
         b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n",             # to HEAD

@@ -92,8 +92,7 @@ def test_a_client_that_resets_an_upload_that_is_held_back_ends_its_request(group
     client = connect().send(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 90000000\r\n\r\n" % group.one)
     client.sock.settimeout(0.4)
     with pytest.raises(TimeoutError):
-        for _ in range(900):
-            client.sock.sendall(bytes(100000))
+        client.sock.sendall(bytes(90000000))
     client.reset()
     gone.set()
     soon(lambda: ended, 9)
@@ -175,7 +174,7 @@ def test_a_client_that_ended_its_side_gets_an_answer_that_takes_longer_as_long_a
     assert client.answer().body == 10 * b"x"
 
 
-def test_a_client_that_goes_away_while_the_connection_to_the_endpoint_is_made_is_not_waited_for(group, connect, service):
+def test_a_client_that_goes_away_while_the_endpoint_is_dialled_is_not_waited_for(group, connect, service):
     with group.a.full():
         client = connect().get(group.one, b"/dialled-%d" % group.number)
         client.close()

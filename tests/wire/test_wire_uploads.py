@@ -26,7 +26,8 @@ def test_a_chunked_body_arrives_chunked_with_its_trailers(group, connect):
     client = connect()
     for _ in range(2):
         client.send(b"POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\nTE: trailers\r\n"
-                    b"Connection: TE\r\n\r\n5;a=b\r\nhello\r\n" % group.one, b"1\r\n \r\n5\r\nwo", b"rld\r\n0\r\nSum: 42\r\n\r\n")
+                    b"Connection: TE\r\n\r\n5;a=b\r\nhello\r\n" % group.one,
+                    b"1\r\n \r\n5\r\nwo", b"rld\r\n0\r\nSum: 42\r\n\r\n")
         assert client.answer().status == 200
     for seen in group.a.requests:
         assert (seen.body, seen.trailers) == (b"hello world", [(b"sum", b"42")])
@@ -50,7 +51,8 @@ def test_a_body_that_breaks_its_framing_is_a_400_and_never_a_whole_request(group
         conversation.body(seen)
         raise AssertionError("the body has an end")
     group.a.follow(script)
-    client = connect().send(b"POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n" % group.one)
+    client = connect().send(b"POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n" % group.one,
+                            b"5\r\nhello\r\n")
     soon(lambda: group.a.requests)
     client.send(b"5 \r\nworld\r\n0\r\n\r\n")
     answer = client.answer()
@@ -126,7 +128,8 @@ def test_an_endpoint_that_closes_in_the_middle_of_an_upload_may_have_answered(gr
         conversation.reader.exactly(100000)
         conversation.close()
     group.a.follow(script)
-    client = connect().send(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 50000000\r\n\r\n" % group.one, bytes(200000))
+    client = connect().send(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 50000000\r\n\r\n" % group.one,
+                            bytes(200000))
     answer = client.answer()
     assert (answer.status, answer.body) == (413, b"no")
 
@@ -137,6 +140,7 @@ def test_an_endpoint_that_closes_in_the_middle_of_an_upload_without_an_answer_is
         conversation.reader.exactly(100000)
         conversation.close()
     group.a.follow(script)
-    client = connect().send(b"PUT / HTTP/1.1\r\nHost: %s\r\nContent-Length: 3000000\r\n\r\n" % group.one, bytes(2000000))
+    client = connect().send(b"PUT / HTTP/1.1\r\nHost: %s\r\nContent-Length: 3000000\r\n\r\n" % group.one,
+                            bytes(2000000))
     assert client.answer().status == 502
     assert len(group.a.requests) == 1

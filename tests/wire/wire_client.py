@@ -39,6 +39,7 @@ class Answer:
     fields: list[tuple[bytes, bytes]]
     head: bytes
     body: bytes = b""
+    tail: bytes = b""               # of a chunked body: from the last chunk on
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
     interims: list[Answer] = field(default_factory=list)
     unframed: bool = False          # it ended with the connection
@@ -69,7 +70,8 @@ class Client:
     def get(self, host: bytes, target: bytes = b"/", more: bytes = b"", method: bytes = b"GET") -> Client:
         return self.send(b"%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (method, target, host, more))
 
-    def post(self, host: bytes, body: bytes, more: bytes = b"", method: bytes = b"POST", target: bytes = b"/") -> Client:
+    def post(self, host: bytes, body: bytes, more: bytes = b"", method: bytes = b"POST",
+             target: bytes = b"/") -> Client:
         """With its whole body, in one piece."""
         return self.send(b"%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n%s\r\n%s" % (
             method, target, host, len(body), more, body))
@@ -95,7 +97,7 @@ class Client:
             if method == b"HEAD" or answer.status in (101, 204, 304):
                 return answer
             if answer.value(b"transfer-encoding") == b"chunked":
-                answer.body, answer.trailers = self.reader.chunks()
+                answer.body, answer.trailers, answer.tail = self.reader.chunks()
             elif length is not None:
                 answer.body = self.reader.exactly(int(length))
             else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,10 @@ import psutil
 from wire_client import Client, soon
 from wire_upstream import Upstream
 
-from workers.about import About, read_about
+sys.path.append(str(Path(__file__).parents[1] / "live"))
+from running import Mesh
 
-ROOT = Path(__file__).parents[2]
 GROUPS = 24
-START_S = 30.0
 
 ENTRY_POINTS: dict[str, dict[str, Any]] = {
     "web": {},
@@ -91,61 +89,38 @@ class Group:
 
 
 class Service:
-    """`hostmesh run`, with all groups and the corpus's endpoint."""
+    """A Mesh with all groups and the corpus's endpoint."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
         self.groups = [Group(number) for number in range(GROUPS)]
         self.corpus = Upstream()
         self._turn = 0
-        self.process = self._start()
-        about: About = soon(lambda: self._about(), START_S)
+        self.mesh = Mesh(directory, {"wire.yml": json.dumps(self._dynamic())}, {
+            "host": {"name": "wire", "workers": 1},
+            "entryPoints": {name: {"address": "127.0.0.1:0", **more} for name, more in ENTRY_POINTS.items()},
+            "providers": {"file": {"watch": False}},
+            "accessLog": {"filePath": "access.log", "format": "json"}})
+        self.mesh.start()
         self.addresses = {name: (said.rpartition(":")[0].strip("[]"), int(said.rpartition(":")[2]))
-                          for name, said in about.entry_points.items()}
-        soon(self._serves, START_S)
+                          for name, said in self.mesh.about.entry_points.items()}
         self.worker = self.present_worker()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        static = {
-            "host": {"name": "wire", "workers": 1},
-            "stateDirectory": "state", "runtimeDirectory": "run",
-            "entryPoints": {name: {"address": "127.0.0.1:0", **more} for name, more in ENTRY_POINTS.items()},
-            "providers": {"file": {"directory": "conf.d", "watch": False}},
-            "api": {"address": "127.0.0.1:0"},
-            "accessLog": {"filePath": "access.log", "format": "json"},
-            "log": {"filePath": "hostmesh.log"},
-        }
-        dynamic: dict[str, Any] = {"http": {"routers": {}, "services": {}, "serversTransports": {"quick": {
-            "forwardingTimeouts": {"dialTimeout": "400ms", "responseHeaderTimeout": "500ms"}}}}}
+    def _dynamic(self) -> dict[str, Any]:
+        http: dict[str, Any] = {
+            "routers": {"corpus": {"rule": "PathPrefix(`/`)", "priority": 1, "service": "corpus",
+                                   "entryPoints": ["any"]}},
+            "services": {"corpus": {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{self.corpus.port}"}]}}},
+            "serversTransports": {"quick": {"forwardingTimeouts": {
+                "dialTimeout": "400ms", "responseHeaderTimeout": "500ms"}}}}
         for group in self.groups:
             for kind, said in group.dynamic().items():
-                dynamic["http"][kind].update(said)
-        dynamic["http"]["routers"]["corpus"] = {
-            "rule": "PathPrefix(`/`)", "priority": 1, "service": "corpus", "entryPoints": ["any"]}
-        dynamic["http"]["services"]["corpus"] = {
-            "loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{self.corpus.port}"}]}}
-        (self.directory / "conf.d").mkdir()
-        (self.directory / "conf.d" / "wire.yml").write_text(json.dumps(dynamic))
-        (self.directory / "hostmesh.yml").write_text(json.dumps(static))
-        with open(self.directory / "output", "wb") as output:
-            return subprocess.Popen([sys.executable, "-m", "workers.cli", "run", "--config",
-                                     str(self.directory / "hostmesh.yml")], cwd=ROOT, stdout=output, stderr=output)
-
-    def _about(self) -> About | None:
-        assert self.process.poll() is None, (self.directory / "output").read_text()
-        about = read_about(str(self.directory / "run"))
-        return about if about.pid == self.process.pid else None
-
-    def _serves(self) -> bool:
-        client = Client(self.addresses["web"])
-        try:
-            return client.get(self.groups[0].one).answer().status == 502
-        finally:
-            client.close()
+                http[kind].update(said)
+        return {"http": http}
 
     def present_worker(self) -> psutil.Process:
         """The one process that serves."""
-        return next(child for child in psutil.Process(self.process.pid).children() if child.name() == "mesh worker 0")
+        (pid,) = self.mesh.workers
+        return psutil.Process(pid)
 
     def next_group(self) -> Group:
         self._turn += 1
@@ -161,22 +136,30 @@ class Service:
         finally:
             self.worker.resume()
 
+    def connections(self) -> int:
+        """How many connections of clients the metrics say are open."""
+        return int(self.mesh.metric("mesh_open_connections"))
+
+    def lines_of(self, clients: list[Client], count: int) -> list[dict[str, Any]]:
+        """The lines of these clients, in their order, when there are so many; else []."""
+        ports = {str(client.sock.getsockname()[1]) for client in clients}
+        found = [line for line in self.lines() if line["ClientPort"] in ports]
+        return found if len(found) >= count else []
+
     def line(self, target: str) -> dict[str, Any] | None:
         """What the access log says of the one request for this target, or None."""
-        found = [line for line in self.lines() if line["RequestPath"] == target]
+        found = [line for line in self.lines() if line.get("RequestPath") == target]
         assert len(found) < 2, found
         return found[0] if found else None
 
     def lines(self) -> list[dict[str, Any]]:
         """The access log."""
-        return [json.loads(line) for line in (self.directory / "access.log").read_text().splitlines()]
+        return [json.loads(line) for line in (self.mesh.directory / "access.log").read_text().splitlines()]
 
     def stop(self) -> None:
-        self.process.terminate()
+        """Fails if a process is left, or if the log tells of an error inside hostmesh."""
         try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for group in self.groups:
-            group.stop()
+            self.mesh.__exit__(None)
+        finally:
+            for group in self.groups:
+                group.stop()

@@ -17,7 +17,8 @@ SHOWN = 2000
 PATIENCE_S = 10.0           # longer than anything that a script waits for
 
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.1\Z")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[\t ]*\Z")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*"
+                    rb"((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[\t ]*\Z")
 _CHUNK = re.compile(rb"[0-9a-f]{1,16}\Z")
 
 
@@ -34,6 +35,7 @@ class Seen:
     fields: list[tuple[bytes, bytes]]
     head: bytes
     body: bytes = b""
+    tail: bytes = b""               # of a chunked body: from the last chunk on
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
     connection: int = 0             # on which connection of the endpoint it came, from 0
 
@@ -93,8 +95,8 @@ class Reader:
             have += len(taken)
         return b"".join(parts)
 
-    def chunks(self) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        """A chunked body, without extensions, and its trailers."""
+    def chunks(self) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
+        """A chunked body, without extensions; its trailers; and the end of it, from the last chunk on, as it came."""
         parts = []
         while True:
             size = self.until(b"\r\n")[:-2]
@@ -106,7 +108,7 @@ class Reader:
         lines = []
         while line := self.until(b"\r\n")[:-2]:
             lines.append(line)
-        return b"".join(parts), fields_of(lines)
+        return b"".join(parts), fields_of(lines), b"\r\n".join([b"0", *lines, b"", b""])
 
     def end(self, within_s: float = 3.0) -> str:
         """How the other side ends, "end" or "reset"; what comes before goes to `rest`."""
@@ -131,8 +133,8 @@ def reset(sock: socket.socket) -> None:
 class Conversation:
     """One connection to the endpoint, as its script sees it."""
 
-    def __init__(self, upstream: Upstream, sock: socket.socket, number: int) -> None:
-        self.upstream, self.sock, self.number = upstream, sock, number
+    def __init__(self, upstream: Upstream, sock: socket.socket, number: int, port: int) -> None:
+        self.upstream, self.sock, self.number, self.port = upstream, sock, number, port     # port: the other side's
         self.reader = Reader(sock)
         sock.settimeout(PATIENCE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -143,7 +145,7 @@ class Conversation:
         lines = raw[:-4].split(b"\r\n")
         start = _LINE.match(lines[0])
         assert start, f"no request line: {lines[0]!r}"
-        assert b"\n" not in raw.replace(b"\r\n", b"") and b"\r" not in raw.replace(b"\r\n", b"")
+        assert not {*b"\r\n"} & {*raw.replace(b"\r\n", b"")}, raw
         seen = Seen(start[1], start[2], fields_of(lines[1:]), raw, connection=self.number)
         assert len(seen.values(b"host")) == 1, raw
         assert len(seen.values(b"content-length")) + len(seen.values(b"transfer-encoding")) <= 1, raw
@@ -153,7 +155,7 @@ class Conversation:
     def body(self, seen: Seen) -> Seen:
         length = seen.value(b"content-length")
         if seen.value(b"transfer-encoding") == b"chunked":
-            seen.body, seen.trailers = self.reader.chunks()
+            seen.body, seen.trailers, seen.tail = self.reader.chunks()
         elif length is not None:
             seen.body = self.reader.exactly(int(length))
         return seen
@@ -247,14 +249,14 @@ class Upstream:
     def _accept(self, scripts: tuple[Script, ...]) -> None:
         while True:
             try:
-                sock, _ = self.sock.accept()
+                sock, address = self.sock.accept()
             except OSError:
                 return
             if self.closing:
                 sock.close()
                 return
             number = len(self.conversations)
-            conversation = Conversation(self, sock, number)
+            conversation = Conversation(self, sock, number, address[1])
             self.conversations.append(conversation)
             thread = threading.Thread(target=self._converse, daemon=True,
                                       args=(scripts[min(number, len(scripts) - 1)], conversation))
@@ -264,7 +266,7 @@ class Upstream:
     def _converse(self, script: Script, conversation: Conversation) -> None:
         try:
             script(conversation)
-        except Ended:
+        except (Ended, ConnectionError):
             pass                    # the proxy ended; what had come is in `requests`
         except OSError as error:
             if not self.closing:

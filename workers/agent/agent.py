@@ -29,7 +29,7 @@ from mesh.shared.layout import FACT_AGENT_BEAT_MS
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
-from workers.memory import SharedMemory, attach
+from workers.memory import SharedMemory
 
 BEAT_S = 0.5
 STUCK_S = 120.0         # one file of 10 MiB may take half a minute; a network file system that hangs, for ever
@@ -59,8 +59,7 @@ class _Agent:
         self.about = About(master_pid, started=former.started if has_told else started, static_file=static.file,
                            host=static.host_name, entry_points=dict(bound))
         self.disk = Disk(static, memory, master_pid, has_told)
-        self.admin = Admin(static, attach(static.runtime_directory), bound, lambda: self.about,
-                           former.admin if has_told else "")
+        self.admin = Admin(static, memory.another(), bound, lambda: self.about, former.admin if has_told else "")
         self.written: About | None = None
         self.write_again = 0.0
 

@@ -18,8 +18,9 @@ from greenlet import greenlet
 
 from mesh.shared.series cimport GAUGE_CONNECTIONS, GAUGE_ENTRYPOINTS, GAUGE_GENERATION, GAUGE_LOG_DROPPED, Column
 from workers.proxy.accesslog cimport AccessLog
+from workers.proxy.client cimport Client, new_client
 from workers.proxy.door cimport Door
-from workers.proxy.exchange cimport Client, converse, new_client
+from workers.proxy.exchange cimport converse
 from workers.proxy.upstream cimport Pool
 
 from mesh.shared.cells cimport cell_store

@@ -43,7 +43,8 @@ cdef class Pool:
     cdef int64_t dial_ms, answer_ms     # of its transport; 0: no limit
     cdef int _turn
     cdef bint _retired
-    cdef const char *why        # after a connect that failed
+    cdef const char *why        # after a connect that failed: what to tell the client, and with which status
+    cdef int status
     cdef readonly int64_t made      # connections that were made
     # What the endpoint's idle time seems to be, in microseconds; 0: not known
     cdef int64_t _closed_us[CLOSINGS]

@@ -55,6 +55,7 @@ cdef extern from "unistd.h" nogil:
 cdef enum:
     RECORDS = 65536         # ciphertext read at once
     SURELY_US = 5000        # nobody closes connections that have been idle for less
+    NO_LIMIT_US = 10000     # a close after less has another reason
     # A host that has vanished without a word is noticed after 60 + 4 * 15 s, also by a tunnel or a stream that is silent.
     IDLE_S = 60
     INTERVAL_S = 15
@@ -320,6 +321,8 @@ cdef class Pool:
     cdef void _learn(self, int64_t age_us):
         """An idle connection of this age was closed by the endpoint."""
         cdef int number
+        if age_us < NO_LIMIT_US:
+            return
         self._closed_us[self._closings % CLOSINGS] = age_us
         self._closings += 1
         self._limit_us = age_us
@@ -335,7 +338,7 @@ cdef class Pool:
         cdef bytes address
         cdef Upstream up
         how[0] = FAILED
-        self.why = b"the endpoint's name cannot be resolved"
+        self.why, self.status = b"the endpoint's name cannot be resolved", 503
         self._turn += 1
         for number in range(count):
             address = <bytes>self.addresses[(self._turn + number) % count]
@@ -343,6 +346,7 @@ cdef class Pool:
             up.pool = self
             how[0] = self._dial(up, address, client, resume, deadline_ms)
             if how[0] == 0:
+                self.status = 502           # somebody is there, and is not whom we want
                 how[0] = up.secure(client, resume, deadline_ms)
             if how[0] == 0:
                 self.made += 1
@@ -350,7 +354,7 @@ cdef class Pool:
             up.close()
             if how[0] > 0:          # out of time, or nobody wants it any more
                 if how[0] == 4:     # TIMED_OUT
-                    self.why = b"the endpoint did not accept the connection in time"
+                    self.why, self.status = b"the endpoint did not accept the connection in time", 504
                 return None
         return None
 
@@ -358,6 +362,7 @@ cdef class Pool:
         cdef const sockaddr *packed = <const sockaddr *>PyBytes_AS_STRING(address)
         cdef int yes = 1, error = 0, how, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES
         cdef socklen_t size = sizeof(error)
+        self.status = 503
         cdef int fd = c_socket(packed.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
         if fd < 0:
             self.why = (b"the proxy has no descriptor left for a connection" if errno == EMFILE or errno == ENFILE
