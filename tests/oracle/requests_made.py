@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import house
 from proxies import FRIEND, PEER, head
+from recorder import ANSWERS
 
 BY_CHANCE = 400
 
@@ -27,6 +28,11 @@ class Case:
     body: bytes = b""
     entry: str = "web"
     source: str = PEER
+
+    @property
+    def is_answered_as_it_stands(self) -> bool:
+        """Whether the endpoint gives one of recorder.ANSWERS; what a proxy says in its place is a 502."""
+        return self.kind.startswith("answer ")
 
     @property
     def request(self) -> bytes:
@@ -276,6 +282,13 @@ def _messages() -> Iterator[Case]:
     yield Case("framing", "/b", method="POST", lines=(("Content-Length", "70000"),), body=b"z" * 70000)
 
 
+def _answers() -> Iterator[Case]:
+    for name in ANSWERS:
+        for method, version in (("GET", "1.1"), ("GET", "1.0"), ("POST", "1.1")):
+            lines = (("Content-Length", "0"),) if method == "POST" else ()
+            yield Case(f"answer {name}", f"/answer/{name}", method=method, version=version, lines=lines)
+
+
 def _by_chance() -> Iterator[Case]:
     chance = random.Random(house.SEED + 1)
     for _ in range(BY_CHANCE):
@@ -294,4 +307,4 @@ def _by_chance() -> Iterator[Case]:
 def cases() -> list[Case]:
     """All of them, in one order."""
     return [*_matchers(), *_regexps(), *_ranks(), *_services(), *_forwarded(), *_targets(), *_hosts(), *_messages(),
-            *_by_chance()]
+            *_answers(), *_by_chance()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Both
+from side_by_side import Both
 
 WITHOUT = {"observability", "ruleSyntax", "serverStatus"}       # keys of Traefik's that are not here
 ONLY_HERE = {"provider", "place", "type"}
