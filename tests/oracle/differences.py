@@ -174,6 +174,10 @@ LISTED = (
            and isinstance(aspect.ours, bytes) and aspect.ours != b"" and aspect.ours in case.body),
     Listed("`Trailer: Content-Length`", lambda case, aspect: _status(aspect, 400, 200)
            and _values(case, "trailer") == ["Content-Length"]),
+    Listed("`Max-Forwards` of OPTIONS", lambda case, aspect: case.kind == "max-forwards" and case.method == "OPTIONS"
+           and (aspect.what in ("service", "header max-forwards") or _status(aspect, 200, 400))),
+    Listed("`Upgrade` in several lines", lambda case, aspect: aspect.what == "header upgrade"
+           and (aspect.theirs, aspect.ours) == (["tea"], ["tea, cake"])),
     Listed("`X-Forwarded-For` in several lines", _joined),
     Listed("an empty `X-Forwarded-For` of a trusted peer", lambda case, aspect: _trusted(case)
            and aspect.what == "header x-forwarded-for" and case.lines == (("X-Forwarded-For", ""),)
@@ -184,6 +188,8 @@ LISTED = (
     # What the client gets
     Listed("an endpoint's certificate that cannot be verified", lambda case, aspect: _status(aspect, 500, 502)
            and case.kind == "service tls-refused"),
+    Listed("a service whose endpoints cannot be reached", lambda case, aspect: _status(aspect, 502, 503)
+           and case.kind == "service dead"),
     Listed("an answer that is malformed", lambda case, aspect: case.kind.removeprefix("answer ") in _MALFORMED
            and _status(aspect, (0, 500), 502)),
     Listed("an answer that can be read in two ways", lambda case, aspect: case.kind.removeprefix("answer ") in _TWO_WAYS

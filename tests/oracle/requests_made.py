@@ -157,6 +157,7 @@ def _forwarded() -> Iterator[Case]:
         (("Upgrade", "websocket"), ("Connection", "Upgrade")),
         (("Upgrade", "WebSocket"), ("Connection", "keep-alive, upgrade")),
         (("Upgrade", "tea"), ("Connection", "Upgrade")),
+        (("Upgrade", "tea"), ("Upgrade", "cake"), ("Connection", "Upgrade")),
         (("X-Forwarded-Proto", "https"), ("Upgrade", "websocket"), ("Connection", "Upgrade")),
         (("X-Forwarded-For", "203.0.113.7"), ("Connection", "X-Forwarded-For")),
         (("X-Real-Ip", "203.0.113.9"), ("Connection", "X-Real-Ip, X-Forwarded-Host")),
@@ -217,6 +218,9 @@ def _messages() -> Iterator[Case]:
         yield Case("method name", "/m", method=method)
         yield Case("method name", "/m", method=method, version="1.0")
     yield Case("options star", "*", method="OPTIONS")
+    for forwards in ("0", "1", "3", "x", ""):
+        for method in ("OPTIONS", "GET"):
+            yield Case("max-forwards", "/m", method=method, lines=(("Max-Forwards", forwards),))
     yield Case("options star", "*", method="GET")
     yield Case("connect", "echo.example:80", method="CONNECT")
     for version in ("1.0", "1.1", "1.2", "2.0", "0.9", "3.0", "1", "1.10", "x.y", "11"):
