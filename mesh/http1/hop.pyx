@@ -5,11 +5,11 @@ What the scan marked (Line.hop) is left out, everything else is copied in runs, 
 nothing about where a request goes.  Floor 1.
 
 X-Forwarded-* and X-Real-Ip are Traefik's (reference: forwardedHeaders): of a peer that is not trusted the whole family is
-dropped and made anew; of a trusted one it is kept, what is missing is added, and X-Forwarded-For grows by the peer.
+dropped and made anew; of a trusted one it is kept, what is missing or empty is said, and X-Forwarded-For grows by the peer.
 """
 from libc.stdint cimport uint32_t
 from libc.stdio cimport sprintf
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from mesh.http1.head cimport (
     CONTENT_LENGTH, DATE, HOST, MAX_FORWARDS, TE, UPGRADE, X_FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
@@ -107,7 +107,7 @@ cdef class Rewrite:
             line = &head.lines[number]
             kept = not line.hop and line.id != HOST
             if kept and X_FORWARDED <= line.id <= X_REAL_IP:
-                kept = trusted
+                kept = trusted and (line.id <= X_FORWARDED_FOR or not is_missing(head, line.id))
             elif kept and line.id == X_REQUEST_ID:
                 kept = not own_id
             elif kept and line.id == CONTENT_LENGTH:
@@ -179,15 +179,15 @@ cdef class Rewrite:
                 out = put(out, b"X-Forwarded-For: ", 17)
                 out = put_bytes(out, self.peer.address)
                 out = put(out, b"\r\n", 2)
-            if head.index[X_REAL_IP] < 0:
+            if is_missing(head, X_REAL_IP):
                 out = put(out, b"X-Real-Ip: ", 11)
                 out = put_bytes(out, self.peer.address)
                 out = put(out, b"\r\n", 2)
-            if head.index[X_FORWARDED_SERVER] < 0:
+            if is_missing(head, X_FORWARDED_SERVER):
                 out = put(out, b"X-Forwarded-Server: ", 20)
                 out = put_bytes(out, self.peer.server)
                 out = put(out, b"\r\n", 2)
-        if not trusted or head.index[X_FORWARDED_PROTO] < 0:
+        if not trusted or is_missing(head, X_FORWARDED_PROTO):
             out = put(out, b"X-Forwarded-Proto: ", 19)
             if is_websocket(head):
                 out = put(out, b"ws", 2)
@@ -196,17 +196,17 @@ cdef class Rewrite:
             if self.secure:
                 out = put(out, b"s", 1)
             out = put(out, b"\r\n", 2)
-        if head.authority_len and (not trusted or head.index[X_FORWARDED_HOST] < 0):
+        if head.authority_len and (not trusted or is_missing(head, X_FORWARDED_HOST)):
             out = put(out, b"X-Forwarded-Host: ", 18)
             out = put(out, authority, head.authority_len)
             out = put(out, b"\r\n", 2)
-        if not trusted or head.index[X_FORWARDED_PORT] < 0:
+        if not trusted or is_missing(head, X_FORWARDED_PORT):
             out = put(out, b"X-Forwarded-Port: ", 18)
             colon = port_of(authority, head.authority_len)
             if colon is not NULL:
                 out = put(out, colon, authority + head.authority_len - colon)
             else:
-                out = put(out, b"443", 3) if self.secure else put(out, b"80", 2)
+                out = put(out, b"443", 3) if self.secure or (trusted and says_secure(head)) else put(out, b"80", 2)
             out = put(out, b"\r\n", 2)
         return out
 
@@ -222,6 +222,22 @@ cdef const char *port_of(const char *authority, Py_ssize_t length) noexcept:
     while at > 0 and b"0"[0] <= authority[at - 1] <= b"9"[0]:
         at -= 1
     return authority + at if 0 < at < length and authority[at - 1] == b":"[0] else NULL
+
+
+cdef inline bint is_missing(RequestHead head, int id) noexcept:
+    """Whether the client has not said the field, or said nothing in its first line."""
+    return head.index[id] < 0 or head.lines[head.index[id]].value_len == 0
+
+
+cdef bint says_secure(RequestHead head) noexcept:
+    """Whether X-Forwarded-Proto is https or wss; whoever is asked through a proxy that speaks TLS is on 443."""
+    cdef int at = head.index[X_FORWARDED_PROTO]
+    cdef Line *line
+    if at < 0:
+        return False
+    line = &head.lines[at]
+    return (line.value_len == 5 and memcmp(head.base + line.value, b"https", 5) == 0) or (
+        line.value_len == 3 and memcmp(head.base + line.value, b"wss", 3) == 0)
 
 
 cdef bint is_websocket(RequestHead head) noexcept:

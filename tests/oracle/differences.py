@@ -206,16 +206,8 @@ LISTED = (
            and (case.version == "1.0" or "close" in ",".join(_values(case, "connection")))),
 )
 
-_SAID_EMPTY = ("x-real-ip", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
-
 # Mistakes of ours that the comparison has found and nobody has mended yet; no row of the page excuses them.
-MISTAKES = (
-    Listed("X-Forwarded-Port where a trusted peer says https", lambda case, aspect: _trusted(case)
-           and aspect.what == "header x-forwarded-port" and (aspect.theirs, aspect.ours) == (["443"], ["80"])
-           and _values(case, "x-forwarded-proto") in (["https"], ["wss"])),
-    Listed("an empty line of the family from a trusted peer", lambda case, aspect: _trusted(case)
-           and aspect.what.removeprefix("header ") in _SAID_EMPTY and aspect.ours == [""] and aspect.theirs != [""]),
-)
+MISTAKES: tuple[Listed, ...] = ()
 
 
 def explained(case: Case, aspect: Aspect) -> Listed | None:

@@ -54,6 +54,21 @@ def test_a_chain_with_white_space_or_nothing_in_it_grows_by_one_address(group, c
     assert value == (said.strip() + b", 127.0.0.1" if said.strip() else b"127.0.0.1")
 
 
+@pytest.mark.parametrize("proto", [b"https", b"wss"])
+def test_the_port_is_443_where_a_trusted_client_says_that_it_speaks_tls(group, connect, proto):
+    line = b"X-Forwarded-Proto: " + proto + b"\r\n"
+    assert family(asked(group, connect, "trusted", line))[b"x-forwarded-port"] == b"443"
+
+
+@pytest.mark.parametrize("name", [b"Proto", b"Host", b"Port"])
+def test_what_a_trusted_client_says_empty_is_said_anew(group, connect, name):
+    assert family(asked(group, connect, "trusted", b"X-Forwarded-" + name + b":\r\n")) == own(group)
+
+
+def test_an_empty_address_of_a_trusted_client_is_its_own(group, connect):
+    assert family(asked(group, connect, "trusted", b"X-Real-Ip:\r\n")) == own(group)
+
+
 def test_a_client_of_ipv6_is_named_without_brackets(group, connect):
     said = family(asked(group, connect, "six", b"X-Forwarded-For: 2001:db8::1\r\n"))
     assert said == {**own(group, b"::1"), b"x-forwarded-for": b"2001:db8::1, ::1"}
