@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.bill import BILL
-from bench.figures import Sample, in_turn, table
+from bench.figures import Sample, in_turn, overview, table
 from bench.machine import cores, describe, raise_file_limit
 from bench.peers.caddy import Caddy
 from bench.peers.envoy import Envoy
-from bench.peers.haproxy import HAProxy
+from bench.peers.haproxy import HAProxy, HAProxySplicing
 from bench.peers.nginx import Nginx
 from bench.peers.ours import Ours
 from bench.peers.peer import Peer
@@ -29,7 +29,7 @@ from bench.rows import BY_WRK, Bench, Row
 from bench.shapes import SHAPES
 from bench.upstream import Upstream
 
-KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, Envoy, Traefik, Caddy)
+KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, HAProxySplicing, Envoy, Traefik, Caddy)
 ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, BILL)
 SHORT_ROWS = ("plain", "10k", "1m", "post64k", "no-keepalive", "routers10k")
 SHORT_PEERS = ("us", "nginx", "haproxy")
@@ -37,7 +37,7 @@ SHORT_PEERS = ("us", "nginx", "haproxy")
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description=__doc__,
+        prog="scripts/bench", description="CPU per request of hostmesh beside other proxies, in one run.",
         epilog=f"rows: {', '.join(row.name for row in ROWS)}; peers: {', '.join(kind.name for kind in KINDS)}")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--short", action="store_true",
@@ -86,6 +86,10 @@ def run(rows: Sequence[Row], rounds: int, bench: Bench, samples: list[Sample]) -
 
 def report(rows: Sequence[Row], peers: Sequence[str], samples: Sequence[Sample], facts: dict[str, object]) -> str:
     parts = [", ".join(f"{key} {value}" for key, value in facts.items())]
+    measured = {sample.row for sample in samples}
+    compared = [(row.name, row.columns[0]) for row in rows if row.name in measured and not row.is_bill]
+    if len(compared) > 1:
+        parts.append(overview(compared, samples, peers))
     for row in rows:
         mine = [sample for sample in samples if sample.row == row.name]
         if mine:

@@ -99,6 +99,19 @@ def table(title: str, columns: Sequence[Column], samples: Sequence[Sample], peer
     return "\n".join([f"**{title}**", "", *_aligned(lines), *(["", *notes] if notes else [])])
 
 
+def overview(rows: Sequence[tuple[str, Column]], samples: Sequence[Sample], peers: Sequence[str]) -> str:
+    """The medians of all rows, one line each, with ours as multiples of the references'."""
+    told = [each for each in REFERENCES if each in peers] if "us" in peers else []
+    lines = [["", "in", *peers, *(f"us / {each}" for each in told)]]
+    for name, column in rows:
+        by_peer = summaries([each for each in samples if each.row == name], column.key)
+        ours = ratios(by_peer).get("us", {})
+        lines.append([name, column.title,
+                      *(f"{by_peer[peer].median:.{column.digits}f}" if peer in by_peer else "" for peer in peers),
+                      *(f"{ours[each]:.2f}" if each in ours else "" for each in told)])
+    return "\n".join(_aligned(lines))
+
+
 def _aligned(lines: list[list[str]]) -> list[str]:
     widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
     shown = ["| " + " | ".join(cell.ljust(width) if n == 0 else cell.rjust(width)

@@ -51,7 +51,7 @@ class Child:
         self.output = directory / f"{Path(argv[0]).name}.out"
 
         def in_the_child() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)      # a master ends its workers with it
             if os.getppid() != parent:
                 os._exit(1)
             if core is not None:

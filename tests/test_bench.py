@@ -13,7 +13,7 @@ import pytest
 
 from bench.__main__ import ROWS, SHORT_ROWS, arguments, report
 from bench.bill import BASE, BILL, FEATURES
-from bench.figures import Column, Sample, Summary, differences, in_turn, ratios, summaries, table
+from bench.figures import Column, Sample, Summary, differences, in_turn, overview, ratios, summaries, table
 from bench.load import percentile, read_log, read_wrk
 from bench.peers.caddy import Caddy
 from bench.peers.envoy import Envoy
@@ -85,6 +85,15 @@ def test_the_table_has_a_line_for_each_peer_and_says_what_was_wrong():
 | haproxy |    invalid |           |         |
 
 - haproxy, round 3, is invalid: 7 timeout errors"""
+
+
+def test_the_overview_has_a_line_for_each_row():
+    samples = [sample("us", 15.0), sample("nginx", 20.0), Sample("idle", "us", 0, {"kib": 3.4})]
+    assert overview([("plain", US), ("idle", Column("kib", "KiB each"))], samples, ["us", "nginx"]) == """\
+|       |         in |   us | nginx | us / nginx |
+| ----- | ---------: | ---: | ----: | ---------: |
+| plain | us/request | 15.0 |  20.0 |       0.75 |
+| idle  |   KiB each |  3.4 |       |            |"""
 
 
 def test_every_peer_begins_as_often_as_it_ends():
@@ -272,6 +281,7 @@ def test_the_report_has_a_table_for_each_row_that_was_measured():
     plain, tenk = ROWS[:2]
     samples = [Sample(plain.name, "us", 0, {"us": 15.0}), Sample(tenk.name, "us", 0, {"us": 19.0})]
     shown = report(ROWS, ["us"], samples, {"cpu": "an abacus"})
-    assert shown.startswith("cpu an abacus\n\n**plain: ")
+    assert shown.startswith("cpu an abacus\n\n|")
+    assert "**plain: " in shown
     assert "**10k: " in shown
     assert "**1m: " not in shown

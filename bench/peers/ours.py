@@ -31,6 +31,7 @@ class Ours(Peer):
     def write(self, directory: Path, port: int, wanted: Wanted) -> None:
         said = wanted.options
         (directory / "conf.d").mkdir()
+        (directory / "logs").mkdir()            # not beside the static file, whose directory the agent watches
         (directory / "hostmesh.yml").write_text(STATIC.format(
             port=port, admin=free_port(), entry_point=said.get("entry point", ""), more=said.get("static", "")))
         (directory / "conf.d" / "bench.yml").write_text(said.get("dynamic") or dynamic(wanted, **{
