@@ -57,7 +57,8 @@ def test_fields_that_nobody_knows_pass_in_both_directions_in_their_order(group, 
 
 def test_what_the_endpoint_says_of_itself_is_not_changed(group, connect):
     answer = relayed(group, connect, b"HTTP/1.1 299 As I like\r\nServer: endpoint/1\r\n"
-                     b"Date: Mon, 01 Jan 2001 00:00:00 GMT\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
+                     b"Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"
+                     b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     assert (answer.status, answer.reason) == (299, b"As I like")
     assert answer.values(b"server") == [b"endpoint/1"]
     assert answer.values(b"date") == [b"Mon, 01 Jan 2001 00:00:00 GMT"]
