@@ -129,7 +129,8 @@ def test_a_hop_by_hop_field_that_is_passed_on_is_found(monkeypatch: pytest.Monke
 def test_a_listed_difference_is_counted_by_its_name() -> None:
     seen: Counter[str] = Counter()
     assert check_request(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", by_llhttp, seen)
-    assert seen == {"an unknown method": 1}
+    assert check_request(b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n", by_llhttp, seen)
+    assert seen == {"an unknown method": 2}
     assert why_it_differs(b"GET / HTTP/1.1\r\n\r\n", {"method": b"GET", "lines": [], "chunked": False, "length": -1},
                           by_llhttp, True) is None
 
