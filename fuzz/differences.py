@@ -14,7 +14,7 @@ from http1_others import by_h11, by_llhttp
 LLHTTP_KNOWS_NO_OTHER_METHODS = frozenset(
     b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE CONNECT COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND "
     b"REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK "
-    b"UNLINK SOURCE QUERY PRI DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER "
+    b"UNLINK SOURCE QUERY DESCRIBE ANNOUNCE SETUP PLAY PAUSE TEARDOWN GET_PARAMETER SET_PARAMETER "
     b"REDIRECT RECORD FLUSH".split())
 
 Facts = dict[str, Any]
@@ -50,7 +50,8 @@ LISTED = (
         "an empty line before the request", "h11 refuses it; RFC 9112 2.2 asks to skip it",
         (by_h11,), True, lambda message, facts: "method" in facts and message.startswith(b"\r\n")),
     Difference(
-        "an unknown method", "llhttp has a list of methods; a proxy passes on every token (RFC 9110 9.1)",
+        "an unknown method",
+        "llhttp has a list, and PRI begins HTTP/2 for it; a proxy passes on every token (RFC 9110 9.1)",
         (by_llhttp,), True,
         lambda message, facts: facts.get("method", b"GET") not in LLHTTP_KNOWS_NO_OTHER_METHODS),
     Difference(

@@ -127,7 +127,8 @@ cdef const char *unlike_requests(RequestHead one, RequestHead other) noexcept:
             or one.path_len != other.path_len or one.query_at != other.query_at or one.query_len != other.query_len
             or one.has_query != other.has_query or one.authority_at != other.authority_at
             or one.authority_len != other.authority_len or one.absolute != other.absolute
-            or one.asterisk != other.asterisk or one.plain_path != other.plain_path):
+            or one.asterisk != other.asterisk or one.plain_path != other.plain_path
+            or one.max_forwards != other.max_forwards):
         return b"the request line depends on how the bytes came"
     return NULL
 
@@ -318,8 +319,14 @@ cdef const char *check_request(const char *data, Py_ssize_t n, uint64_t noise) n
         return b"the answer of a scan is not its stage"
     request_cut.reset()
     what = is_forgotten(request_cut, request_bare)
-    if what is not NULL or end <= 0:
+    if what is not NULL:
         return what
+    if (request_cut.method_id or request_cut.method_len or request_cut.target_len or request_cut.path_len
+            or request_cut.query_len or request_cut.authority_len or request_cut.has_query or request_cut.absolute
+            or request_cut.asterisk or not request_cut.plain_path or request_cut.max_forwards != -1):
+        return b"something is left of a request line"
+    if end <= 0:
+        return NULL
     request_cut.parse(memmoved(room_b, data, n), n)     # as far from the page behind it as can be
     what = unlike_requests(request, request_cut)
     if what is not NULL:
@@ -448,8 +455,12 @@ cdef const char *check_response(const char *data, Py_ssize_t n, uint64_t noise) 
         return what
     response_cut.reset()
     what = is_forgotten(response_cut, response_bare)
-    if what is not NULL or end <= 0:
+    if what is not NULL:
         return what
+    if response_cut.until_close or response_cut.no_body or response_cut.reason_len:
+        return b"something is left of a status line"
+    if end <= 0:
+        return NULL
     if end > n or response.reason_at + response.reason_len > end - 4 + 2:
         return b"a part of the status line lies outside of it"
     what = lines_inside(response, response.lines[0].at if response.count else end - 2, end)

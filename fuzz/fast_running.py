@@ -19,7 +19,7 @@ from fuzz import ROOT
 from fuzz.building import BUILD, MODULES, CannotBuild, built, sanitizer
 
 NUMBERS = {"request": 0, "response": 1, "body": 2}
-LONGEST = 1500              # bytes of a message: what is long is the corpus's to test
+LONGEST = 700               # bytes of a message: what is long is for the corpus to test
 
 
 def run_fast(targets: tuple[str, ...], seed: int, executions: int, for_s: float, corpus: Path, sanitized: bool) -> int:

@@ -10,15 +10,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from http1_cases import cases, read
+from http1_others import by_h11, by_llhttp
+from http1_reading import read_request
+
 from fuzz import ROOT, checks, running
 from fuzz.__main__ import main
 from fuzz.checks import Finding, check_body, check_request, check_written_request
 from fuzz.differences import why_it_differs
 from fuzz.mutations import edited, mutated, seeds
 from fuzz.running import as_case, corpus_of, run, shortest
-from http1_cases import cases, read
-from http1_others import by_h11, by_llhttp
-from http1_reading import read_request
 
 CONFORMANCE = ROOT / "docs" / "conformance.md"
 KEPT = {"kept", "stricter", "otherwise", "not applicable"}
@@ -119,7 +120,8 @@ def test_a_hop_by_hop_field_that_is_passed_on_is_found(monkeypatch: pytest.Monke
     assert check_written_request(message)
     written = checks.written_request
     for added in (b"Keep-Alive: 1\r\n", b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", b"Y: z\r\n"):
-        monkeypatch.setattr(checks, "written_request", lambda *given, added=added: written(*given)[:-2] + added + b"\r\n")
+        monkeypatch.setattr(checks, "written_request",
+                            lambda *given, added=added: written(*given)[:-2] + added + b"\r\n")
         with pytest.raises(Finding):
             check_written_request(message)
 
@@ -127,7 +129,8 @@ def test_a_hop_by_hop_field_that_is_passed_on_is_found(monkeypatch: pytest.Monke
 def test_a_listed_difference_is_counted_by_its_name() -> None:
     seen: Counter[str] = Counter()
     assert check_request(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", by_llhttp, seen)
-    assert seen == {"an unknown method": 1}
+    assert check_request(b"PRI / HTTP/1.1\r\nHost: a\r\n\r\n", by_llhttp, seen)
+    assert seen == {"an unknown method": 2}
     assert why_it_differs(b"GET / HTTP/1.1\r\n\r\n", {"method": b"GET", "lines": [], "chunked": False, "length": -1},
                           by_llhttp, True) is None
 
@@ -136,13 +139,14 @@ def test_the_script_is_bash_and_starts(tmp_path: Path) -> None:
     script = ROOT / "scripts" / "fuzz"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", str(script)], check=True)
-    said = subprocess.run([sys.executable, "-m", "fuzz", "--executions", "20", "--seed", "1", "--corpus", str(tmp_path)],
-                          cwd=ROOT, capture_output=True, text=True, check=True)
-    assert [line.split()[0] for line in said.stdout.splitlines() if "executions" in line] == ["request:", "response:", "body:"]
+    words = ["--executions", "20", "--seed", "1", "--corpus", str(tmp_path)]
+    said = subprocess.run([sys.executable, "-m", "fuzz", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = [line.split()[0] for line in said.stdout.splitlines() if "executions" in line]
+    assert told == ["request:", "response:", "body:"]
 
 
 def test_a_word_that_is_none_is_a_usage_error() -> None:
-    said = subprocess.run([sys.executable, "-m", "fuzz", "--target", "everything"], cwd=ROOT, capture_output=True, text=True)
+    said = subprocess.run([sys.executable, "-m", "fuzz", "--target", "everything"], cwd=ROOT, capture_output=True)
     assert said.returncode == 2
 
 
@@ -158,7 +162,8 @@ def rows() -> list[tuple[str, str, str, str]]:
 def test_conformance_has_a_row_for_every_requirement_and_says_of_each_whether_it_is_kept() -> None:
     assert len(rows()) >= 80
     assert {kept for _, _, kept, _ in rows()} <= KEPT
-    assert [what for what, section, _, _ in rows() if not re.fullmatch(r"911[02] [A-C]?[\d.]+(, 911[02] [\d.]+)*", section)] == []
+    section = re.compile(r"911[02] [\d.]+(, 911[02] [\d.]+)*")
+    assert [what for what, said, _, _ in rows() if not section.fullmatch(said)] == []
 
 
 def test_what_is_said_to_be_kept_names_a_test_or_a_case() -> None:

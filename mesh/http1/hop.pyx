@@ -16,8 +16,6 @@ from mesh.http1.head cimport (
     X_FORWARDED_PROTO, X_FORWARDED_SERVER, X_REAL_IP, X_REQUEST_ID, Head, Line, RequestHead, ResponseHead,
 )
 
-cdef extern from "string.h" nogil:
-    void *memmem(const void *, size_t, const void *, size_t)
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *, const char *, size_t)
 
@@ -211,9 +209,32 @@ cdef class Rewrite:
         return out
 
     cdef bint _takes_trailers(self, RequestHead head) noexcept:
-        cdef Line *line = &head.lines[head.index[TE]]
-        return line.value_len == 8 and strncasecmp(head.base + line.value, b"trailers", 8) == 0 or (
-            memmem(head.base + line.value, line.value_len, <const char *>b"trailers", 8) is not NULL)
+        """Is `trailers`, which has no weight, a member of what TE lists (RFC 9110 10.1.4)?"""
+        cdef int number
+        cdef Py_ssize_t i, n, begin
+        cdef const char *at
+        for number in range(head.count):
+            if head.lines[number].id != TE:
+                continue
+            at, n = head.base + head.lines[number].value, head.lines[number].value_len
+            i = 0
+            while i < n:
+                begin = i
+                while i < n and at[i] != b","[0]:
+                    i += 1
+                if same_member(at + begin, i - begin):
+                    return True
+                i += 1
+        return False
+
+
+cdef bint same_member(const char *at, Py_ssize_t n) noexcept:
+    while n and (at[n - 1] == b" "[0] or at[n - 1] == b"\t"[0]):
+        n -= 1
+    while n and (at[0] == b" "[0] or at[0] == b"\t"[0]):
+        at += 1
+        n -= 1
+    return n == 8 and strncasecmp(at, b"trailers", 8) == 0
 
 
 cdef const char *port_of(const char *authority, Py_ssize_t length) noexcept:

@@ -3,12 +3,14 @@ import posixpath
 import re
 
 import pytest
+from http1_cases import cases
 from http1_reading import read_request
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mesh.http1.body import Body
 from mesh.http1.head import RequestHead, ResponseHead
+from mesh.http1.hop import Peer, written_request
 from mesh.rules.request import Request, host_key
 
 TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -211,3 +213,13 @@ def test_names_that_matter_are_known_in_any_case_and_no_others_are(name):
     assert read(name) == read(name.upper()) == read(name.title()) != plain
     for other in (name + b"x", name[:-1], b"x" + name, name[:-1] + b"_", name.replace(b"-", b"_") + b"_"):
         assert read(other) == plain
+
+
+@pytest.mark.parametrize("name", ["te-trailers-in-a-list", "te-trailers-second-line", "te-no-trailers",
+                                  "upgrade-first-line-empty", "max-forwards", "max-forwards-get",
+                                  "max-forwards-listed-in-connection"])
+def test_an_endpoint_gets_what_the_case_says(name):
+    [case] = [case for case in cases("request") if case.name == f"request/{name}"]
+    written = written_request(parsed(case.message), Peer(b"10.0.0.1", b"host-a", False))
+    assert [said for said in case.upstream if said not in written] == []
+    assert [said for said in case.upstream_not if said in written] == []

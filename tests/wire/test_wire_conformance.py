@@ -1,4 +1,4 @@
-"""What RFC 9110 and 9112 demand of intermediaries and no other test of this folder shows; docs/conformance.md lists all."""
+"""What RFC 9110 and 9112 demand of intermediaries and no other test shows; docs/conformance.md lists all."""
 from __future__ import annotations
 
 import pytest
@@ -56,7 +56,8 @@ def test_fields_that_nobody_knows_pass_in_both_directions_in_their_order(group, 
 
 
 def test_what_the_endpoint_says_of_itself_is_not_changed(group, connect):
-    answer = relayed(group, connect, b"HTTP/1.1 299 As I like\r\nServer: endpoint/1\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\n"
+    answer = relayed(group, connect, b"HTTP/1.1 299 As I like\r\nServer: endpoint/1\r\n"
+                     b"Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"
                      b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n")
     assert (answer.status, answer.reason) == (299, b"As I like")
     assert answer.values(b"server") == [b"endpoint/1"]
@@ -88,7 +89,8 @@ def test_a_205_ends_as_it_says(group, connect, framing):
 
 
 def test_chunk_extensions_end_here_and_trailers_that_describe_the_message_too(group, connect):
-    body = b"5;a=b\r\nhello\r\n0;c\r\nX-Sum: 1\r\nContent-Length: 9\r\nHost: evil\r\nSet-Cookie: a\r\nCache-Control: no-store\r\n\r\n"
+    body = (b"5;a=b\r\nhello\r\n0;c\r\nX-Sum: 1\r\nContent-Length: 9\r\nHost: evil\r\nSet-Cookie: a\r\n"
+            b"Cache-Control: no-store\r\n\r\n")
     group.a.follow(answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body))
     answer = connect().get(group.one, method=b"POST", more=b"Transfer-Encoding: chunked\r\n").send(body).answer()
     (seen,) = group.a.requests
