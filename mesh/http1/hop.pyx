@@ -72,10 +72,11 @@ cdef class Rewrite:
         cdef Line *last = &head.lines[head.count - 1] if head.count else NULL
         cdef Py_ssize_t size = ADDED + (last.end if last is not NULL else 0)
         size += head.target_len + 2 * head.authority_len + len(self.peer.lines) + len(self.peer.server)
-        for text in (self.host, self.prefix, self.request_id):
-            if text is not None:
-                size += len(<bytes>text)
-        return size
+        if self.host is not None:
+            size += len(self.host)
+        if self.prefix is not None:
+            size += len(self.prefix)
+        return size if self.request_id is None else size + len(self.request_id)
 
     cdef Py_ssize_t write(self, char *out, RequestHead head) except -1:
         cdef char *begin = out

@@ -130,10 +130,14 @@ def test_what_was_edited_while_nothing_ran_serves_after_the_start(
 
 
 def test_counters_go_on_over_a_restart(mesh: Mesh) -> None:
+    def counted(requests: int) -> bool:
+        return mesh.metric("mesh_service_requests_total", service="orders.shop@mesh") == requests
+
     mesh.ask("/")
+    until(lambda: counted(1), "it is counted, which it is when its answer has been sent")
     killed_and_restarted(mesh)
     mesh.ask("/")
-    assert mesh.metric("mesh_service_requests_total", service="orders.shop@mesh") == 2
+    until(lambda: counted(2), "the count goes on")
 
 
 def test_a_deleted_memory_file_stops_neither_traffic_nor_edits(mesh: Mesh, endpoint: Endpoint, two: Endpoint) -> None:

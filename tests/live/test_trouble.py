@@ -157,7 +157,7 @@ def test_a_file_that_went_while_nothing_ran_takes_its_routes_along(
 def test_endpoints_that_all_refuse_are_told_of_at_once(start: Callable[..., Mesh]) -> None:
     mesh = start({"orders.yml": orders(f"http://{free_address()}", f"http://{free_address()}")})
     answer = mesh.ask("/", within_s=2.0)
-    assert answer.status == 502
+    assert answer.status == 503
     assert "refused the connection" in answer.text
     assert "hostmesh" in answer.text
     assert answer.headers["X-Request-Id"] in answer.text

@@ -15,7 +15,7 @@ cdef class Client(Stream):
     cdef Door door
     cdef Peer peer
     cdef int port
-    cdef object resume              # the switch of this connection's greenlet
+    cdef object thread              # this connection's greenlet
     cdef int64_t opened_ms
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests

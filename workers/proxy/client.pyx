@@ -74,7 +74,7 @@ cdef class Client(Stream):
                 self.drop_buffer()
                 now_ms = now_us() // 1000
                 self.idle = True
-                how = wait(self, READ, None, 0, self.resume, now_ms + self.door.idle_ms if self.door.idle_ms else 0)
+                how = wait(self, READ, None, 0, self.thread, now_ms + self.door.idle_ms if self.door.idle_ms else 0)
                 self.idle = False
                 self.in_a_row = 0
                 if how & WOKEN:
@@ -92,7 +92,7 @@ cdef class Client(Stream):
     cdef bint _gives_way(self) except -1:
         """Lets the others have their turn before its next request, and waits for it to take its answers; False: it left."""
         self.in_a_row = 0
-        return not wait(self, WRITE, None, 0, self.resume,
+        return not wait(self, WRITE, None, 0, self.thread,
                         now_us() // 1000 + self.door.body_idle_ms if self.door.body_idle_ms else 0)
 
     def is_idle(self):

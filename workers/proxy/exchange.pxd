@@ -6,6 +6,7 @@ from workers.proxy.relay cimport Relay
 cdef class Exchange(Relay):
     cdef bint run(self, Client client) except -1
     cdef bint _exchange(self) except -1
+    cdef int _read_ahead(self) except -1
     cdef inline bint _is_last(self) noexcept
     cdef int _read_head(self) except -2
     cdef bint _route(self) except -1

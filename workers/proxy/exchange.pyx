@@ -23,7 +23,7 @@ from workers.proxy.door cimport Door, new_request_id
 from workers.proxy.outcome cimport Outcome
 from workers.proxy.relay cimport ANSWERED, BROKEN, GONE, LATE, LOST, ROOM, SLOW, Relay
 from workers.proxy.stream cimport (
-    FAILED, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
+    FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
 )
 from workers.proxy.tunnel cimport tunnel
 from workers.proxy.upstream cimport Pool, Upstream
@@ -122,8 +122,19 @@ cdef class Exchange(Relay):
         if request.chunked or request.length > 0:
             self.has_body = True
             self.sent.start(request.chunked, request.length)
+            if request.length > self.client.n - self.body_at and self.client.readable:
+                self._read_ahead()
             request.upgrade = False             # RFC 9110 7.8 lets us ignore it; a tunnel behind a body is a trap
         return self._route()
+
+    cdef int _read_ahead(self) except -1:
+        """A body that is here already goes with its head in one send, or in few."""
+        cdef Client client = self.client
+        cdef Py_ssize_t whole = LARGE if self.request.length > LARGE else self.body_at + self.request.length
+        client.need(LARGE if whole > LARGE else whole)
+        self.request.base = client.buf
+        client.recv()       # what of an end or an error there is to say, the next one says
+        return 0
 
     cdef inline bint _is_last(self) noexcept:
         cdef Door door = self.door
@@ -149,7 +160,7 @@ cdef class Exchange(Relay):
             if client.n == client.size:
                 client.need(client.size * 2)    # parse() refuses what grows beyond the limit
             if not client.readable:
-                how = wait(client, READ, None, 0, client.resume, until_ms)
+                how = wait(client, READ, None, 0, client.thread, until_ms)
                 if how & WOKEN:
                     return 0
                 if how & TIMED_OUT:
@@ -198,17 +209,18 @@ cdef class Exchange(Relay):
         cdef bint is_fresh, wants_fresh = False
         cdef bint is_idempotent = (request.method_id == GET or request.method_id == HEAD or request.method_id == PUT
                                    or request.method_id == DELETE or request.method_id == OPTIONS)
-        cdef list tried = []
+        cdef list tried = None
         self._request_id()
         while True:
             pool = <Pool>outcome.endpoint.pool
             up = None if wants_fresh else pool.take(is_idempotent)
             is_fresh = up is None
             if is_fresh:
-                up = pool.connect(client, client.resume, self.soonest(self.from_now(pool.dial_ms)), &how)
+                up = pool.connect(client, client.thread, self.soonest(self.from_now(pool.dial_ms)), &how)
                 if up is None:
                     if how > 0 and (how & WOKEN or self.has_hung()):
                         return self._end(GONE)
+                    tried = tried or []
                     if self._another(tried):
                         wants_fresh = False
                         continue
@@ -225,6 +237,7 @@ cdef class Exchange(Relay):
                     wants_fresh = True      # that an idle connection was just being closed says nothing of the endpoint
                     outcome.retries += 1
                     continue
+                tried = tried or []
                 if self._another(tried):
                     wants_fresh = False
                     continue
@@ -340,7 +353,7 @@ cdef class Exchange(Relay):
         cdef Client client = self.client
         cdef int64_t until_ms = self.from_now(OWN_MS)
         while self.to_client.left:
-            if not client.writable and wait(client, WRITE, None, 0, client.resume, until_ms):
+            if not client.writable and wait(client, WRITE, None, 0, client.thread, until_ms):
                 return False
             if client.send(&self.to_client) == FAILED:
                 return False
@@ -353,7 +366,7 @@ cdef class Exchange(Relay):
         cdef Py_ssize_t got, total = 0
         client.finish()
         while total < LINGER_BYTES:
-            if not client.readable and wait(client, READ, None, 0, client.resume, until_ms):
+            if not client.readable and wait(client, READ, None, 0, client.thread, until_ms):
                 break
             client.n = self.body_at             # the head is still to be accounted for
             if client.size - client.n < ROOM:

@@ -207,7 +207,7 @@ cdef class Front:
         cdef Client client = new_client(door, fd, address, port)
         self._count(door, 1)
         thread = greenlet(self._serve, self.hub)
-        client.resume = thread.switch
+        client.thread = thread
         thread.switch(client)
 
     def _serve(self, Client client):

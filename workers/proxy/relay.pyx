@@ -189,7 +189,7 @@ cdef class Relay:
             if is_hidden:
                 other_ms = self.from_now(LOOK_MS)
                 deadline_ms = other_ms if not deadline_ms or other_ms < deadline_ms else deadline_ms
-            how = wait(client, from_client, self.up, from_up, client.resume, deadline_ms)
+            how = wait(client, from_client, self.up, from_up, client.thread, deadline_ms)
             if how & WOKEN or (how & TIMED_OUT and (is_hidden and client.has_left() or self.has_hung())):
                 return GONE
             if not how and not is_ready:

@@ -43,7 +43,7 @@ cdef class Stream:
     cdef bint writable
     cdef bint _reading, _writing
     cdef object _read_watcher, _write_watcher
-    cdef object waiter          # the `switch` of the greenlet that waits, None where none does
+    cdef object waiter          # the greenlet that waits, None where none does
     cdef int wanted             # READ | WRITE, what of this stream it waits for
     cdef int woken
     cdef int64_t deadline_ms    # CLOCK_MONOTONIC; 0: none.  Looked at by the sweep, ten times a second
@@ -66,5 +66,5 @@ cdef class Stream:
     cdef void _stop_writing(self)
     cdef void close(self)
 
-cdef int wait(Stream one, int wants_one, Stream other, int wants_other, object resume, int64_t deadline_ms) except -1
+cdef int wait(Stream one, int wants_one, Stream other, int wants_other, object thread, int64_t deadline_ms) except -1
 cdef int watch(Stream stream) except -1         # its read watcher is started and stays so

@@ -74,14 +74,14 @@ cdef int tunnel(Relay relay) except -1:
             continue
         relay.in_a_row = 0
         if moved:                       # the others have their turn
-            if wait(client, READ | WRITE, up, READ | WRITE, client.resume, relay.from_now(TURN_MS)) & WOKEN:
+            if wait(client, READ | WRITE, up, READ | WRITE, client.thread, relay.from_now(TURN_MS)) & WOKEN:
                 break
             continue
         # a tunnel may be silent for as long as it likes; half a tunnel as long as an idle connection
         until_ms = relay.from_now(relay.door.idle_ms) if client_over or up_over else 0
         got = wait(client, (WRITE if relay.to_client.left else 0) | (0 if relay.to_up.left or client_over else READ),
                    up, (WRITE if relay.to_up.left else 0) | (0 if relay.to_client.left or up_over else READ),
-                   client.resume, until_ms)
+                   client.thread, until_ms)
         if got & WOKEN or (got & TIMED_OUT and until_ms and until_ms <= now_us() // 1000):
             break
     relay.outcome.origin_bytes = relay.outcome.bytes_out

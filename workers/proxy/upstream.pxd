@@ -19,7 +19,7 @@ cdef class Upstream(Stream):
     cdef bint reused            # it has carried a request before
     cdef int64_t since_us       # when it became idle
     # After the connect: 0, or TIMED_OUT, WOKEN, FAILED
-    cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3
+    cdef int secure(self, Stream client, object thread, int64_t deadline_ms) except -3
     cdef int look(self)         # QUIET, ENDED or NOISY
 
 
@@ -59,7 +59,7 @@ cdef class Pool:
     cdef void _learn(self, int64_t age_us)
     cdef void keep_alive_said(self, int64_t seconds)
     # A new one: None, and `how` is TIMED_OUT, WOKEN or FAILED
-    cdef Upstream connect(self, Stream client, object resume, int64_t deadline_ms, int *how)
-    cdef int _dial(self, Upstream up, bytes address, Stream client, object resume, int64_t deadline_ms) except -3
+    cdef Upstream connect(self, Stream client, object thread, int64_t deadline_ms, int *how)
+    cdef int _dial(self, Upstream up, bytes address, Stream client, object thread, int64_t deadline_ms) except -3
     cdef void give(self, Upstream up)
     cdef void lost(self, Upstream up, int seen)

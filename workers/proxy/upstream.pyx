@@ -80,7 +80,7 @@ cdef class Upstream(Stream):
         else:
             self.wake(4)        # TIMED_OUT
 
-    cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3:
+    cdef int secure(self, Stream client, object thread, int64_t deadline_ms) except -3:
         return 0
 
     cdef int look(self):
@@ -97,7 +97,7 @@ cdef class Upstream(Stream):
 cdef class SecureUpstream(Upstream):
     """The same through TLS; verified as its pool's context says."""
 
-    cdef int secure(self, Stream client, object resume, int64_t deadline_ms) except -3:
+    cdef int secure(self, Stream client, object thread, int64_t deadline_ms) except -3:
         cdef int how
         cdef Py_ssize_t got
         self._incoming, self._outgoing, self._owed = ssl.MemoryBIO(), ssl.MemoryBIO(), b""
@@ -129,7 +129,7 @@ cdef class SecureUpstream(Upstream):
                 if got != AGAIN:
                     self.pool.why = b"the endpoint closed the connection during the TLS handshake"
                     return FAILED
-            how = wait(client, 0, self, (0 if done else READ) | (WRITE if self._owed else 0), resume, deadline_ms)
+            how = wait(client, 0, self, (0 if done else READ) | (WRITE if self._owed else 0), thread, deadline_ms)
             if how:
                 return how
 
@@ -340,7 +340,7 @@ cdef class Pool:
         """The endpoint's own word (Keep-Alive: timeout=N)."""
         self._said_us = seconds * 1000000
 
-    cdef Upstream connect(self, Stream client, object resume, int64_t deadline_ms, int *how):
+    cdef Upstream connect(self, Stream client, object thread, int64_t deadline_ms, int *how):
         cdef Py_ssize_t count = len(self.addresses), number
         cdef bytes address
         cdef Upstream up
@@ -351,10 +351,10 @@ cdef class Pool:
             address = <bytes>self.addresses[(self._turn + number) % count]
             up = SecureUpstream.__new__(SecureUpstream) if self.context is not None else Upstream.__new__(Upstream)
             up.pool = self
-            how[0] = self._dial(up, address, client, resume, deadline_ms)
+            how[0] = self._dial(up, address, client, thread, deadline_ms)
             if how[0] == 0:
                 self.status = 502           # somebody is there, and is not whom we want
-                how[0] = up.secure(client, resume, deadline_ms)
+                how[0] = up.secure(client, thread, deadline_ms)
             if how[0] == 0:
                 self.made += 1
                 return up
@@ -365,7 +365,7 @@ cdef class Pool:
                 return None
         return None
 
-    cdef int _dial(self, Upstream up, bytes address, Stream client, object resume, int64_t deadline_ms) except -3:
+    cdef int _dial(self, Upstream up, bytes address, Stream client, object thread, int64_t deadline_ms) except -3:
         cdef const sockaddr *packed = <const sockaddr *>PyBytes_AS_STRING(address)
         cdef int yes = 1, error = 0, how, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES
         cdef socklen_t size = sizeof(error)
@@ -388,7 +388,7 @@ cdef class Pool:
             up.open(fd)
             up.writable = False
             while not up.writable:      # the client may wake us as well
-                how = wait(client, 0, up, WRITE, resume, deadline_ms)
+                how = wait(client, 0, up, WRITE, thread, deadline_ms)
                 if how:
                     return how
             getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size)
