@@ -50,8 +50,7 @@ LISTED = (
         "an empty line before the request", "h11 refuses it; RFC 9112 2.2 asks to skip it",
         (by_h11,), True, lambda message, facts: "method" in facts and message.startswith(b"\r\n")),
     Difference(
-        "an unknown method",
-        "llhttp has a list, and PRI begins HTTP/2 for it; a proxy passes on every token (RFC 9110 9.1)",
+        "an unknown method", "llhttp has a list of methods; a proxy passes on every token (RFC 9110 9.1)",
         (by_llhttp,), True,
         lambda message, facts: facts.get("method", b"GET") not in LLHTTP_KNOWS_NO_OTHER_METHODS),
     Difference(

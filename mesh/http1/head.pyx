@@ -123,6 +123,9 @@ cdef class RequestHead(Head):
             return self.refuse(505, b"only HTTP/1.0 and HTTP/1.1 are spoken here")
         if self.minor < 0:
             return self.refuse(400, b"the version is malformed")
+        # RFC 9113 11.6 reserves it.  llhttp, for one, takes what follows for HTTP/2's preface and sees no end of it.
+        if self.method_id == OTHER_METHOD and self.method_len == 3 and memcmp(buf + at, b"PRI", 3) == 0:
+            return self.refuse(400, b"PRI begins HTTP/2 and is no method")
         if buf[begin] == b"/":
             if self.method_id == CONNECT:
                 return self.refuse(400, b"CONNECT wants a host and a port")
