@@ -22,7 +22,7 @@ from bench.peers.nginx import Nginx
 from bench.peers.ours import Ours
 from bench.peers.peer import CATCH_ALL, Peer, Route, Wanted
 from bench.peers.traefik import Traefik
-from bench.processes import BenchFailed, Child, Cost, cost_of, parents, tree
+from bench.processes import BenchFailed, Child, Cost, parents, tree
 from bench.rows import hosts
 from bench.talk import ANSWERS, ASKS, CHUNK, accept_of
 from bench.upstream import Upstream

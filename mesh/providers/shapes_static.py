@@ -19,8 +19,8 @@ _RESPONDING = Shape(
     Field("idleTimeout", Duration(), "A connection between two requests; 0 is no limit.", "idle_timeout"),
     Field("headerTimeout", Duration(), "The head of a request alone, against slow senders (not in Traefik).",
           "header_timeout"),
-    Field("bodyIdleTimeout", Duration(), "Between two pieces of a request's body, or of an answer being taken (not in Traefik).",
-          "body_idle_timeout"),
+    Field("bodyIdleTimeout", Duration(),
+          "Between two pieces of a request's body, or of an answer being taken (not in Traefik).", "body_idle_timeout"),
     Field("totalTimeout", Duration(), "One request from its first byte to the last of its answer (not in Traefik).",
           "total_timeout"),
     model=EntryPoint)
