@@ -43,8 +43,8 @@ MAX_WAITING = 4096      # events between two turns of the loop; beyond, all that
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent, FileModifiedEvent, FileAttribEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
     DirCreatedEvent, DirMovedEvent, DirDeletedEvent]
-# Where only some entries of a directory matter, such as the static file's, others may be written all the time: a log that
-# stood there cost the agent 2 us for each request.  A save in place is noticed by its close.
+# Where only some entries of a directory matter, such as the static file's, others may be written all the time: a log
+# that stood there cost the agent 2 us for each request.  A save in place is noticed by its close.
 _EVENTS_OF_ENTRIES = [event for event in _EVENTS if event is not FileModifiedEvent]
 
 log = logging.getLogger(f"{PRODUCT}.watch")
