@@ -41,14 +41,16 @@ class Endpoint:
                 return
             conversation.send(b"HTTP/1.1 200 OK\r\nX-By: endpoint\r\nContent-Length: 2\r\n\r\nok")
 
-
     def rests(self) -> bool:
         """Whether all that the proxy sent has been read: its connections are ended, or wait for the next request."""
         waiting = [conversation for conversation, thread in
                    zip(self.upstream.conversations, self.upstream.threads, strict=False) if thread.is_alive()]
+        poll = select.poll()        # not select(): behind other tests our descriptors may be beyond its 1,024
         try:
+            for conversation in waiting:
+                poll.register(conversation.sock, select.POLLIN)
             return (all(conversation in self.resting and not conversation.reader.rest for conversation in waiting)
-                    and not select.select([conversation.sock for conversation in waiting], [], [], 0)[0])
+                    and not poll.poll(0))
         except (OSError, ValueError):
             return False            # one is just being closed
 
