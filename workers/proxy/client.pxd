@@ -15,7 +15,7 @@ cdef class Client(Stream):
     cdef Door door
     cdef Peer peer
     cdef int port
-    cdef object thread              # this connection's greenlet
+    cdef object thread              # this connection's greenlet; None while it is parked
     cdef int64_t opened_ms
     cdef int64_t hung_ms            # its end of stream was seen while a request was under way; 0: no
     cdef int served                 # requests
@@ -23,7 +23,6 @@ cdef class Client(Stream):
     cdef bint idle                  # waits for a request
     cdef bint has_left(self)
     cdef bint _gives_way(self) except -1
-    cdef bint awaits_request(self) except -1
+    cdef bint awaits_request(self) except -1    # True: some of one is there; False: it is over, or parked until one comes
+    cdef int park(self) except -1
     cdef void reset_at_close(self) noexcept
-
-cdef Client new_client(Door door, int fd, bytes address, int port)

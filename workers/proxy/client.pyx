@@ -6,7 +6,7 @@ hides its end behind bytes that nobody has read yet.  What a request is, exchang
 from libc.stdint cimport int64_t
 
 from workers.proxy.door cimport Door
-from workers.proxy.stream cimport AGAIN, FAILED, READ, SMALL, WOKEN, WRITE, Stream, now_us, wait
+from workers.proxy.stream cimport FAILED, SMALL, WOKEN, WRITE, Stream, now_us, wait, watch
 
 cdef extern from "sys/socket.h" nogil:
     struct linger:
@@ -61,33 +61,29 @@ cdef class Client(Stream):
         return asked.revents & POLLERR
 
     cdef bint awaits_request(self) except -1:
-        """Waits until a request has begun to come; False: the connection is over."""
         cdef Py_ssize_t got
-        cdef int how
-        cdef int64_t now_ms
         while True:
             if self.n == 2 and self.served and self.buf[0] == c'\r' and self.buf[1] == c'\n':
                 self.n = 0                  # old clients send it behind a body (RFC 9112 2.2): no request has begun
             if self.n:
                 break
             if not self.readable:
-                self.drop_buffer()
-                now_ms = now_us() // 1000
-                self.idle = True
-                how = wait(self, READ, None, 0, self.thread, now_ms + self.door.idle_ms if self.door.idle_ms else 0)
-                self.idle = False
-                self.in_a_row = 0
-                if how & WOKEN:
-                    return False
-                self.readable = True        # at the end of its time, one last look
-            else:
-                how = 0
+                self.park()
+                return False
             self.need(SMALL)
             got = self.recv()
-            if got == 0 or got == FAILED or (got == AGAIN and how):
+            if got == 0 or got == FAILED:
                 return False
         self.in_a_row += 1
         return self.in_a_row <= IN_A_ROW or self._gives_way()
+
+    cdef int park(self) except -1:
+        """Idle from now on, without buffer and greenlet, until something comes or its time is over."""
+        self.drop_buffer()
+        self.in_a_row = 0
+        self.idle = self.parked = True
+        self.deadline_ms = now_us() // 1000 + self.door.idle_ms if self.door.idle_ms else 0
+        return watch(self)
 
     cdef bint _gives_way(self) except -1:
         """Lets the others have their turn before its next request, and waits for it to take its answers; False: it left."""
@@ -103,23 +99,9 @@ cdef class Client(Stream):
         if self.idle:
             self.deadline_ms = now_us() // 1000 + ms
 
-    def abort(self):
-        """From the hub: whatever goes on, it ends now."""
-        self.wake(WOKEN)
-
     cdef void reset_at_close(self) noexcept:
         """Its close will be a reset: for one who could take the end of the connection for the end of a body."""
         cdef linger off
         off.l_onoff = 1
         off.l_linger = 0
         setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off))
-
-
-cdef Client new_client(Door door, int fd, bytes address, int port):
-    cdef Client client = Client.__new__(Client)
-    client.open(fd)
-    client.door = door
-    client.peer = door.peer(address)
-    client.port = port
-    client.opened_ms = now_us() // 1000
-    return client

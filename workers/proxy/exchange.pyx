@@ -21,14 +21,20 @@ from workers.proxy.account cimport Account
 from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door, new_request_id
 from workers.proxy.outcome cimport Outcome
-from workers.proxy.relay cimport ANSWERED, BROKEN, GONE, LATE, LOST, ROOM, SLOW, Relay
+from workers.proxy.relay cimport (
+    ANSWERED, BROKEN, GONE, LATE, LOST, ROOM, SLOW, TO_BEGIN, UNDER_WAY, Relay,
+)
 from workers.proxy.stream cimport (
-    FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
+    AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
+    watch,
 )
 from workers.proxy.tunnel cimport tunnel
 from workers.proxy.upstream cimport Pool, Upstream
 
 import re
+
+from gevent import get_hub as hub_of
+from greenlet import greenlet
 
 from workers.proxy.answer import own_answer
 
@@ -53,20 +59,170 @@ def look_at_clock(int64_t wall_us):
     wall_offset_us = wall_us - now_us()
 
 
-cpdef converse(Client client):
-    """Serves one connection until it ends: its greenlet's whole life."""
-    cdef Exchange exchange
-    cdef bint goes_on = True
-    try:
-        while goes_on and client.awaits_request():
-            exchange = <Exchange>spare.pop() if spare else Exchange()
+cdef class Connection(Client):
+    """One client's connection.  It is served from the hub as long as nothing but requests and answers come: no greenlet
+    is switched to for a request that goes to an idle connection and is answered, and none is kept while it waits or is
+    idle.  Whatever else happens (a connect, a body, a slow side, an end, a time-out) is a greenlet's, which goes on from
+    where the hub has left it.
+    """
+
+    cdef void stirred(self):
+        # In the hub, idle until now.
+        try:
+            self._look(False)
+        except Exception:
+            self._broke()
+
+    cdef void answered(self):
+        # In the hub: the endpoint has sent something, while all that was waited for is that.
+        cdef Exchange exchange = self.exchange
+        try:
+            exchange.how = exchange.advance()
+            if exchange.how == UNDER_WAY and exchange.may_park():
+                return
+            exchange.up.parked = False
+            exchange.up.partner = None
+            if exchange.how != ANSWERED or exchange.closing or exchange.is_tunnel:
+                self._hand_over()
+                return
+            self.exchange = None
+            self.deadline_ms = 0
             try:
-                goes_on = exchange.run(client)
+                exchange.finish()
             finally:
-                if len(spare) < SPARE:
-                    spare.append(exchange)
-    finally:
-        client.close()
+                give_back(exchange)
+            if self.n or self.readable:
+                self._hand_over()           # its next request has come already
+            else:
+                self.park()
+        except Exception:
+            self._broke()
+
+    cdef void unasked(self):
+        if self.exchange is None:
+            Client.unasked(self)
+            return
+        self.has_left()
+        if self.readable:
+            self._stop_reading()
+            self._hand_over()
+
+    cdef void expired(self, int64_t now_ms):
+        if self.thread is not None:
+            self.wake(TIMED_OUT)
+            return
+        try:
+            if self.exchange is not None:
+                self._hand_over()
+            else:
+                self._look(True)            # at the end of its time, one last look
+        except Exception:
+            self._broke()
+
+    cdef int _look(self, bint at_its_end) except -1:
+        """An idle client may have said something."""
+        cdef Exchange exchange
+        cdef Py_ssize_t got
+        self.parked = self.idle = False
+        self.deadline_ms = 0
+        self.need(SMALL)
+        got = self.recv()
+        if got == AGAIN and not at_its_end:
+            return self.park()
+        if got <= 0:
+            return self._over()
+        exchange = <Exchange>spare.pop() if spare else Exchange()
+        if exchange.begin(self):
+            self.exchange = exchange
+            if exchange.how == UNDER_WAY and exchange.may_park():
+                exchange.up.partner = self
+                exchange.up.parked = True
+                self.deadline_ms = exchange.parked_until()
+                watch(exchange.up)
+                return watch(self)
+        else:
+            give_back(exchange)
+        return self._hand_over()
+
+    cdef int _hand_over(self) except -1:
+        """To a greenlet, which goes on from here."""
+        self.deadline_ms = 0
+        if self.exchange is not None and self.exchange.up is not None:
+            self.exchange.up.parked = False
+            self.exchange.up.partner = None
+        thread = greenlet(self._live, hub_of())
+        self.thread = thread
+        thread.switch()
+        return 0
+
+    def _live(self):
+        """A greenlet's life: until the connection is over, or parked."""
+        cdef Exchange exchange = self.exchange
+        cdef bint goes_on = True
+        try:
+            if exchange is not None:
+                self.exchange = None
+                try:
+                    goes_on = exchange.go_on()
+                finally:
+                    give_back(exchange)
+            while goes_on and self.awaits_request():
+                exchange = <Exchange>spare.pop() if spare else Exchange()
+                try:
+                    goes_on = exchange.run(self)
+                finally:
+                    give_back(exchange)
+        except Exception:
+            self.door.logger.exception("a connection ended by an error inside hostmesh")
+        finally:
+            self.thread = None
+            if not self.parked:
+                self._over()
+
+    cdef int _over(self) except -1:
+        self.close()
+        if self.front is not None:
+            self.front.farewell(self.door)
+            self.front = None
+        return 0
+
+    cdef void _broke(self):
+        self.door.logger.exception("a connection ended by an error inside hostmesh")
+        self.exchange = None
+        try:
+            self._over()
+        except Exception:
+            self.door.logger.exception("and could not be closed")
+
+    def begin(self):
+        """From the hub: it has just been accepted."""
+        self.stirred()
+
+    def abort(self):
+        """From the hub: whatever goes on, it ends now."""
+        if self.fd < 0:
+            return
+        if self.parked:
+            self._over()
+            return
+        if self.thread is None:
+            self._hand_over()
+        self.wake(WOKEN)
+
+
+cdef Connection new_connection(Door door, object front, int fd, bytes address, int port):
+    cdef Connection connection = Connection.__new__(Connection)
+    connection.open(fd)
+    connection.door, connection.front, connection.port = door, front, port
+    connection.peer = door.peer(address)
+    connection.opened_ms = now_us() // 1000
+    return connection
+
+
+cdef void give_back(Exchange exchange):
+    exchange.client = None
+    if len(spare) < SPARE:
+        spare.append(exchange)
 
 
 cdef class Exchange(Relay):
@@ -74,10 +230,56 @@ cdef class Exchange(Relay):
 
     cdef bint run(self, Client client) except -1:
         """Serves the request that begins in the client's buffer; True: another may follow on the connection."""
+        self._open(client)
+        return self._guarded(True)
+
+    cdef bint go_on(self) except -1:
+        """The same for one that begin() has begun."""
+        return self._guarded(False)
+
+    cdef int finish(self) except -1:
+        """After an answer that leaves nothing to be done, from the hub."""
+        try:
+            self._finish()
+        finally:
+            self._settle()
+        return 0
+
+    cdef bint begin(self, Client client) except -1:
+        """From the hub: sends a plain request that is all here to an idle connection of its endpoint, without waiting.
+
+        True: it has been taken on, and `how` says how far it is.  False: nothing has been done.
+        """
+        cdef RequestHead request = self.request
+        cdef Outcome outcome = self.outcome
+        cdef Py_ssize_t got
+        self._open(client)
+        got = request.parse(client.buf, client.n)
+        if (got <= 0 or request.chunked or request.length > 0 or request.upgrade or request.asterisk
+                or request.method_id == CONNECT or request.method_id == TRACE or request.index[VIA] >= 0
+                or request.max_forwards == 0 or client.n > got):
+            return False
+        outcome.route = self.door.table.find(request)
+        if outcome.route is None:
+            return False
+        self.next_at = self.body_at = got
+        self._has_head()
+        self._pick()
+        self.how = TO_BEGIN
+        if outcome.endpoint is None:
+            return True
+        self.up = (<Pool>outcome.endpoint.pool).take(self.is_idempotent)
+        if self.up is not None:
+            self.is_fresh = False
+            self.prepare()
+            self.how = self.advance()
+        return True
+
+    cdef int _open(self, Client client) except -1:
+        """A request begins."""
         cdef Outcome outcome = self.outcome
         cdef RequestHead request = self.request
         cdef Door door = client.door
-        cdef bint keeps = False
         self.client, self.door = client, door
         outcome.clear()
         outcome.entry_point, outcome.peer_host, outcome.peer_port = door.name, client.peer.address, client.port
@@ -93,14 +295,18 @@ cdef class Exchange(Relay):
         self.sent_us = self.ended_us = 0
         piece_clear(&self.to_up)
         piece_clear(&self.to_client)
+        return 0
+
+    cdef bint _guarded(self, bint from_start) except -1:
+        cdef bint keeps = False
         try:
-            keeps = self._exchange()
+            keeps = self._exchange() if from_start else self._forward(self.how)
         except Exception:
             # a bug of ours costs this request, and says where it is
-            door.logger.exception("a request ended by an error inside hostmesh")
+            self.door.logger.exception("a request ended by an error inside hostmesh")
             self.closing = True
             if self.unframed:
-                client.reset_at_close()
+                self.client.reset_at_close()
             if not self.has_answer:
                 self._answer(500, b"an error inside hostmesh (its log says more)")
         finally:
@@ -116,9 +322,7 @@ cdef class Exchange(Relay):
             return False
         if got < 0:
             return self._answer(request.status, request.why)
-        self.outcome.has_head = True
-        self.client.served += 1
-        self.closing = request.close or self.door.draining or self._is_last()
+        self._has_head()
         if request.chunked or request.length > 0:
             self.has_body = True
             self.sent.start(request.chunked, request.length)
@@ -126,6 +330,12 @@ cdef class Exchange(Relay):
                 self._read_ahead()
             request.upgrade = False             # RFC 9110 7.8 lets us ignore it; a tunnel behind a body is a trap
         return self._route()
+
+    cdef int _has_head(self) except -1:
+        self.outcome.has_head = True
+        self.client.served += 1
+        self.closing = self.request.close or self.door.draining or self._is_last()
+        return 0
 
     cdef int _read_ahead(self) except -1:
         """A body that is here already goes with its head in one send, or in few."""
@@ -173,7 +383,6 @@ cdef class Exchange(Relay):
     cdef bint _route(self) except -1:
         cdef RequestHead request = self.request
         cdef Outcome outcome = self.outcome
-        cdef Service service
         if request.method_id == CONNECT or request.method_id == TRACE:
             return self._answer(405, b"this proxy takes neither CONNECT nor TRACE")
         if request.asterisk or request.max_forwards == 0:       # RFC 9110 7.6.2: it has come to its last recipient
@@ -183,13 +392,8 @@ cdef class Exchange(Relay):
         outcome.route = self.door.table.find(request)
         if outcome.route is None:
             return self._answer(404, b"no router matches this request (hostmesh explain tells why)")
-        service = outcome.route.service.leaf()
-        if service is not None:
-            outcome.service = service
-            outcome.endpoint = service.pick()
-        if outcome.endpoint is None:
-            return self._answer(503, b"the service has no endpoint")
-        return self._forward()
+        self._pick()
+        return self._forward(TO_BEGIN)
 
     cdef bint _goes_round(self) except -1:
         """RFC 9110 7.6.3: Via tells who has passed the request on."""
@@ -198,62 +402,76 @@ cdef class Exchange(Relay):
             passed += (<bytes>value).count(b" hostmesh")
         return passed >= MOST_HOPS
 
-    cdef bint _forward(self) except -1:
-        """Sends the request to an endpoint, or to another where that is safe, and relays the answer."""
-        cdef RequestHead request = self.request
+    cdef int _pick(self) except -1:
+        """Whose turn it is, and what stays the same however often the request is sent."""
+        cdef int method = self.request.method_id
+        cdef Service service = self.outcome.route.service.leaf()
+        if service is not None:
+            self.outcome.service = service
+            self.outcome.endpoint = service.pick()
+        self.is_idempotent = method == GET or method == HEAD or method == PUT or method == DELETE or method == OPTIONS
+        self.wants_fresh = False
+        self.tried = None
+        self._request_id()
+        return 0
+
+    cdef bint _forward(self, int how) except -1:
+        """Sends the request to an endpoint, or to another where that is safe, and relays the answer.
+
+        `how` is how far it is: TO_BEGIN, UNDER_WAY with a connection, or how the conversation has ended.
+        """
         cdef Outcome outcome = self.outcome
         cdef Client client = self.client
         cdef Pool pool
-        cdef Upstream up
-        cdef int how = 0
-        cdef bint is_fresh, wants_fresh = False
-        cdef bint is_idempotent = (request.method_id == GET or request.method_id == HEAD or request.method_id == PUT
-                                   or request.method_id == DELETE or request.method_id == OPTIONS)
-        cdef list tried = None
-        self._request_id()
+        if outcome.endpoint is None:
+            return self._answer(503, b"the service has no endpoint")
         while True:
-            pool = <Pool>outcome.endpoint.pool
-            up = None if wants_fresh else pool.take(is_idempotent)
-            is_fresh = up is None
-            if is_fresh:
-                up = pool.connect(client, client.thread, self.soonest(self.from_now(pool.dial_ms)), &how)
-                if up is None:
-                    if how > 0 and (how & WOKEN or self.has_hung()):
-                        return self._end(GONE)
-                    tried = tried or []
-                    if self._another(tried):
-                        wants_fresh = False
-                        continue
-                    return self._answer(pool.status, pool.why)
-            self.up = up
-            self.prepare()
-            how = self.converse()
+            if how == TO_BEGIN:
+                pool = <Pool>outcome.endpoint.pool
+                self.up = None if self.wants_fresh else pool.take(self.is_idempotent)
+                self.is_fresh = self.up is None
+                if self.is_fresh:
+                    self.up = pool.connect(client, client.thread, self.soonest(self.from_now(pool.dial_ms)), &how)
+                    if self.up is None:
+                        if how > 0 and (how & WOKEN or self.has_hung()):
+                            return self._end(GONE)
+                        how = TO_BEGIN
+                        if self._another():
+                            continue
+                        return self._answer(pool.status, pool.why)
+                self.prepare()
+                how = UNDER_WAY
+            if how == UNDER_WAY:
+                how = self.converse()
             if how != LOST:
                 return self._end(how)
-            up.close()
+            self.up.close()
             self.up = None
-            if self.replayable and (is_idempotent or not self.sent_any):
-                if not is_fresh:
-                    wants_fresh = True      # that an idle connection was just being closed says nothing of the endpoint
+            how = TO_BEGIN
+            if self.replayable and (self.is_idempotent or not self.sent_any):
+                if not self.is_fresh:
+                    # that an idle connection was just being closed says nothing of the endpoint
+                    self.wants_fresh = True
                     outcome.retries += 1
                     continue
-                tried = tried or []
-                if self._another(tried):
-                    wants_fresh = False
+                if self._another():
                     continue
             return self._answer(502, b"the endpoint closed the connection before it answered")
 
-    cdef bint _another(self, list tried) except -1:
+    cdef bint _another(self) except -1:
         """Whether there is an endpoint that was not tried yet; from now on it is the outcome's."""
         cdef Outcome outcome = self.outcome
         cdef Endpoint other
         cdef Py_ssize_t look
-        tried.append(outcome.endpoint)
-        if len(tried) >= TRIES:
+        if self.tried is None:
+            self.tried = []
+        self.tried.append(outcome.endpoint)
+        self.wants_fresh = False
+        if len(self.tried) >= TRIES:
             return False
         for look in range(min(2 * len(outcome.service.endpoints), MOST_LOOKS)):
             other = outcome.service.pick()
-            if other not in tried:
+            if other not in self.tried:
                 outcome.endpoint = other
                 outcome.retries += 1
                 return True

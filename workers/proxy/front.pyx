@@ -14,13 +14,12 @@ import time
 
 import gevent
 from gevent import get_hub
-from greenlet import greenlet
 
 from mesh.shared.series cimport GAUGE_CONNECTIONS, GAUGE_ENTRYPOINTS, GAUGE_GENERATION, GAUGE_LOG_DROPPED, Column
 from workers.proxy.accesslog cimport AccessLog
-from workers.proxy.client cimport Client, new_client
+from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door
-from workers.proxy.exchange cimport converse
+from workers.proxy.exchange cimport Connection, new_connection
 from workers.proxy.upstream cimport Pool
 
 from mesh.shared.cells cimport cell_store
@@ -204,20 +203,12 @@ cdef class Front:
 
     def welcome(self, Door door, int fd, bytes address, int port):
         """A connection has come; called from the hub."""
-        cdef Client client = new_client(door, fd, address, port)
         self._count(door, 1)
-        thread = greenlet(self._serve, self.hub)
-        client.thread = thread
-        thread.switch(client)
+        new_connection(door, self, fd, address, port).begin()
 
-    def _serve(self, Client client):
-        cdef Door door = client.door
-        try:
-            converse(client)
-        except Exception:
-            self.logger.exception("a connection ended by an error inside hostmesh")
-        finally:
-            self._count(door, -1)
+    def farewell(self, Door door):
+        """A connection is over."""
+        self._count(door, -1)
 
     cdef _count(self, Door door, int change):
         self.connections += change

@@ -23,6 +23,9 @@ cdef enum:
     GONE                # the client
     SLOW                # the client sends its body too slowly
     BROKEN              # the client's body is not framed as it must be
+    # and of one that has not ended
+    UNDER_WAY           # it waits for one of the two sides
+    TO_BEGIN            # it has no connection yet
 
 
 cdef class Relay:
@@ -60,12 +63,16 @@ cdef class Relay:
     cdef bint closing               # the client's connection ends after this
     cdef bint is_tunnel
     cdef int in_a_row               # moves since it last waited
+    cdef bint moved                 # and it could have gone on, but it is the others' turn
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
     cdef int64_t answered_ms        # when the head of the answer had come
     cdef inline bint is_taken(self) noexcept
     cdef int prepare(self) except -1            # makes the request ready for the outcome's endpoint, as often as wanted
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int converse(self) except -1           # relays until the conversation has ended; how, in the words above
+    cdef int advance(self) except -1            # as far as it goes without waiting: how it ended, or UNDER_WAY
+    cdef bint may_park(self) noexcept           # all that is waited for is more of the answer
+    cdef int64_t parked_until(self) noexcept
     cdef int _wait(self, bint is_ready) except -1
     cdef inline int64_t from_now(self, int64_t ms) noexcept
     cdef int64_t soonest(self, int64_t deadline_ms) noexcept

@@ -98,7 +98,27 @@ cdef class Relay:
         return 0
 
     cdef int converse(self) except -1:
-        """Relays in both directions until the answer is with the client, or one side fails."""
+        cdef int how
+        while True:
+            how = self.advance()
+            if how == UNDER_WAY:
+                how = self._wait(self.moved)
+                if how == 0:
+                    continue
+            return how
+
+    cdef bint may_park(self) noexcept:
+        return (self.upload_over and not self.to_client.left and not self.is_tunnel and not self.client.readable
+                and not self.client.hung_ms)
+
+    cdef int64_t parked_until(self) noexcept:
+        cdef int64_t until_ms = 0
+        if not self.has_answer and self.up.pool.answer_ms:
+            until_ms = self.sent_us // 1000 + self.up.pool.answer_ms
+        return self.soonest(until_ms)
+
+    cdef int advance(self) except -1:
+        """Relays in both directions until the answer is with the client, one side fails, or nothing can be done now."""
         cdef Client client = self.client
         cdef Upstream up = self.up
         cdef Py_ssize_t got
@@ -147,9 +167,9 @@ cdef class Relay:
                     self.ended_us = now_us()
             self.in_a_row += 1
             if not moved or self.in_a_row > IN_A_ROW:
-                how = self._wait(moved)
-                if how:
-                    return how
+                self.in_a_row = 0
+                self.moved = moved
+                return UNDER_WAY
 
     cdef int _wait(self, bint is_ready) except -1:
         """Waits for whatever moves the exchange on; otherwise how it ended.
@@ -161,7 +181,6 @@ cdef class Relay:
         cdef int late = CUT
         cdef int64_t until_ms = 0, other_ms, deadline_ms
         cdef bint is_hidden                 # the client's end would be, by what it has sent already
-        self.in_a_row = 0
         if self.to_client.left:
             from_client = WRITE
             until_ms = self.from_now(self.door.body_idle_ms)

@@ -45,6 +45,8 @@ cdef class Stream:
     cdef object _read_watcher, _write_watcher
     cdef object waiter          # the greenlet that waits, None where none does
     cdef int wanted             # READ | WRITE, what of this stream it waits for
+    cdef bint parked            # no greenlet waits: what comes is served from the hub (`stirred`)
+    cdef Stream partner         # who is told when something comes for this parked stream
     cdef int woken
     cdef int64_t deadline_ms    # CLOCK_MONOTONIC; 0: none.  Looked at by the sweep, ten times a second
     cdef char *buf              # NULL while there is nothing to keep
@@ -57,6 +59,8 @@ cdef class Stream:
     cdef Py_ssize_t recv(self) except -3                # into buf behind n: bytes, 0 at the end, AGAIN, FAILED
     cdef Py_ssize_t send(self, Piece *piece) except -3  # bytes taken, AGAIN, FAILED
     cdef void finish(self)                              # nothing more is sent; the other direction goes on
+    cdef void stirred(self)                             # readable, and parked
+    cdef void answered(self)                            # a parked partner is readable
     cdef void unasked(self)                             # readable, and nobody waits for that
     cdef void expired(self, int64_t now_ms)             # the deadline has passed
     cdef void wake(self, int how)                       # from the hub only

@@ -4,6 +4,7 @@ Owns descriptors, buffers and watchers.  It knows nothing of HTTP.  What it is m
 - the read watcher is started once and stays started, so that a wait costs no epoll_ctl;
 - `readable` remembers whether a recv can find anything: after a short read, or a request just sent, it is not tried;
 - a stream without bytes to keep has no buffer; buffers come from a free list of the worker;
+- a stream may be parked: nobody waits, and no greenlet's stack is kept, until something comes;
 - there is no timer per wait: the sweep looks at all deadlines ten times a second, so time-outs are late by up to 0.1 s.
 Nothing large stands on the C stack: greenlets share it, and every switch copies the slice in use.  Floor 3.
 """
@@ -203,6 +204,12 @@ cdef class Stream:
 
     # Waiting
 
+    cdef void stirred(self):
+        self.partner.answered()
+
+    cdef void answered(self):
+        self.unasked()
+
     cdef void unasked(self):
         # Level-triggered: it would come again and again.  Whoever wants to read starts it anew.
         self._stop_reading()
@@ -222,6 +229,8 @@ cdef class Stream:
         self.readable = True
         if self.wanted & READ:
             self.wake(READ)
+        elif self.parked:
+            self.stirred()
         else:
             self.unasked()
 
@@ -269,7 +278,8 @@ cdef class Stream:
         for watcher in (self._read_watcher, self._write_watcher):
             if watcher is not None:
                 watcher.close()
-        self._read_watcher = self._write_watcher = self.waiter = None
+        self._read_watcher = self._write_watcher = self.waiter = self.partner = None
+        self.parked = False
         self.deadline_ms = 0
         c_close(self.fd)
         self.fd = -1
