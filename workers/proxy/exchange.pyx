@@ -13,43 +13,28 @@ A request is never lost or doubled by us:
 from libc.stdint cimport int64_t
 
 from mesh.http1.head cimport (
-    CONNECT, DELETE, GET, HEAD, KEEP_ALIVE, OPTIONS, PUT, TRACE, VIA, X_REQUEST_ID, RequestHead,
+    CONNECT, DELETE, GET, HEAD, KEEP_ALIVE, OPTIONS, PUT, TRACE, VIA, RequestHead,
 )
-from mesh.http1.hop cimport is_request_id
 from mesh.plan cimport Endpoint, Route, Service
 from workers.proxy.account cimport Account
 from workers.proxy.client cimport Client
-from workers.proxy.door cimport Door, new_request_id
+from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
-from workers.proxy.relay cimport (
-    ANSWERED, BROKEN, GONE, LATE, LOST, ROOM, SLOW, TO_BEGIN, UNDER_WAY, Relay,
-)
-from workers.proxy.stream cimport (
-    AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
-    watch,
-)
+from workers.proxy.relay cimport ANSWERED, BROKEN, GONE, LATE, LOST, SLOW, TO_BEGIN, UNDER_WAY
+from workers.proxy.stream cimport FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, give_buffer, now_us, piece_clear, wait
+from workers.proxy.telling cimport Telling
 from workers.proxy.tunnel cimport tunnel
 from workers.proxy.upstream cimport Pool, Upstream
 
 import re
 
-from gevent import get_hub as hub_of
-from greenlet import greenlet
-
-from workers.proxy.answer import own_answer
-
 cdef enum:
     TRIES = 3                   # endpoints that one request is sent to at most
     MOST_LOOKS = 64             # picks that look for one that was not tried
     MOST_HOPS = 8               # through proxies of ours: an endpoint that is the proxy itself would go on for ever
-    LINGER_MS = 2000            # how long a refused client may take to stop sending, so that it can read the answer
-    LINGER_BYTES = 4194304
-    OWN_MS = 10000              # for an answer of our own to be taken
-    SPARE = 256                 # exchanges kept for the next requests
 
 TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
 
-cdef list spare = []
 cdef int64_t wall_offset_us = 0     # what CLOCK_MONOTONIC lacks to the wall clock
 
 
@@ -59,173 +44,7 @@ def look_at_clock(int64_t wall_us):
     wall_offset_us = wall_us - now_us()
 
 
-cdef class Connection(Client):
-    """One client's connection.  It is served from the hub as long as nothing but requests and answers come: no greenlet
-    is switched to for a request that goes to an idle connection and is answered, and none is kept while it waits or is
-    idle.  Whatever else happens (a connect, a body, a slow side, an end, a time-out) is a greenlet's, which goes on from
-    where the hub has left it.
-    """
-
-    cdef void stirred(self):
-        # In the hub, idle until now.
-        try:
-            self._look(False)
-        except Exception:
-            self._broke()
-
-    cdef void answered(self):
-        # In the hub: the endpoint has sent something, while all that was waited for is that.
-        cdef Exchange exchange = self.exchange
-        try:
-            exchange.how = exchange.advance()
-            if exchange.how == UNDER_WAY and exchange.may_park():
-                return
-            exchange.up.parked = False
-            exchange.up.partner = None
-            if exchange.how != ANSWERED or exchange.closing or exchange.is_tunnel:
-                self._hand_over()
-                return
-            self.exchange = None
-            self.deadline_ms = 0
-            try:
-                exchange.finish()
-            finally:
-                give_back(exchange)
-            if self.n or self.readable:
-                self._hand_over()           # its next request has come already
-            else:
-                self.park()
-        except Exception:
-            self._broke()
-
-    cdef void unasked(self):
-        if self.exchange is None:
-            Client.unasked(self)
-            return
-        self.has_left()
-        if self.readable:
-            self._stop_reading()
-            self._hand_over()
-
-    cdef void expired(self, int64_t now_ms):
-        if self.thread is not None:
-            self.wake(TIMED_OUT)
-            return
-        try:
-            if self.exchange is not None:
-                self._hand_over()
-            else:
-                self._look(True)            # at the end of its time, one last look
-        except Exception:
-            self._broke()
-
-    cdef int _look(self, bint at_its_end) except -1:
-        """An idle client may have said something."""
-        cdef Exchange exchange
-        cdef Py_ssize_t got
-        self.parked = self.idle = False
-        self.deadline_ms = 0
-        self.need(SMALL)
-        got = self.recv()
-        if got == AGAIN and not at_its_end:
-            return self.park()
-        if got <= 0:
-            return self._over()
-        exchange = <Exchange>spare.pop() if spare else Exchange()
-        if exchange.begin(self):
-            self.exchange = exchange
-            if exchange.how == UNDER_WAY and exchange.may_park():
-                exchange.up.partner = self
-                exchange.up.parked = True
-                self.deadline_ms = exchange.parked_until()
-                watch(exchange.up)
-                return watch(self)
-        else:
-            give_back(exchange)
-        return self._hand_over()
-
-    cdef int _hand_over(self) except -1:
-        """To a greenlet, which goes on from here."""
-        self.deadline_ms = 0
-        if self.exchange is not None and self.exchange.up is not None:
-            self.exchange.up.parked = False
-            self.exchange.up.partner = None
-        thread = greenlet(self._live, hub_of())
-        self.thread = thread
-        thread.switch()
-        return 0
-
-    def _live(self):
-        """A greenlet's life: until the connection is over, or parked."""
-        cdef Exchange exchange = self.exchange
-        cdef bint goes_on = True
-        try:
-            if exchange is not None:
-                self.exchange = None
-                try:
-                    goes_on = exchange.go_on()
-                finally:
-                    give_back(exchange)
-            while goes_on and self.awaits_request():
-                exchange = <Exchange>spare.pop() if spare else Exchange()
-                try:
-                    goes_on = exchange.run(self)
-                finally:
-                    give_back(exchange)
-        except Exception:
-            self.door.logger.exception("a connection ended by an error inside hostmesh")
-        finally:
-            self.thread = None
-            if not self.parked:
-                self._over()
-
-    cdef int _over(self) except -1:
-        self.close()
-        if self.front is not None:
-            self.front.farewell(self.door)
-            self.front = None
-        return 0
-
-    cdef void _broke(self):
-        self.door.logger.exception("a connection ended by an error inside hostmesh")
-        self.exchange = None
-        try:
-            self._over()
-        except Exception:
-            self.door.logger.exception("and could not be closed")
-
-    def begin(self):
-        """From the hub: it has just been accepted."""
-        self.stirred()
-
-    def abort(self):
-        """From the hub: whatever goes on, it ends now."""
-        if self.fd < 0:
-            return
-        if self.parked:
-            self._over()
-            return
-        if self.thread is None:
-            self._hand_over()
-        self.wake(WOKEN)
-
-
-cdef Connection new_connection(Door door, object front, int fd, bytes address, int port):
-    cdef Connection connection = Connection.__new__(Connection)
-    connection.open(fd)
-    connection.door, connection.front, connection.port = door, front, port
-    connection.peer = door.peer(address)
-    connection.opened_ms = now_us() // 1000
-    return connection
-
-
-cdef void give_back(Exchange exchange):
-    exchange.client = None
-    if len(spare) < SPARE:
-        spare.append(exchange)
-
-
-cdef class Exchange(Relay):
+cdef class Exchange(Telling):
     """Everything that one request needs while it is under way; used again for others."""
 
     cdef bint run(self, Client client) except -1:
@@ -308,7 +127,7 @@ cdef class Exchange(Relay):
             if self.unframed:
                 self.client.reset_at_close()
             if not self.has_answer:
-                self._answer(500, b"an error inside hostmesh (its log says more)")
+                self.answer(500, b"an error inside hostmesh (its log says more)")
         finally:
             self._settle()
         return keeps
@@ -321,7 +140,7 @@ cdef class Exchange(Relay):
                 self.outcome.status = 499       # it left in the middle of a head
             return False
         if got < 0:
-            return self._answer(request.status, request.why)
+            return self.answer(request.status, request.why)
         self._has_head()
         if request.chunked or request.length > 0:
             self.has_body = True
@@ -384,14 +203,14 @@ cdef class Exchange(Relay):
         cdef RequestHead request = self.request
         cdef Outcome outcome = self.outcome
         if request.method_id == CONNECT or request.method_id == TRACE:
-            return self._answer(405, b"this proxy takes neither CONNECT nor TRACE")
+            return self.answer(405, b"this proxy takes neither CONNECT nor TRACE")
         if request.asterisk or request.max_forwards == 0:       # RFC 9110 7.6.2: it has come to its last recipient
-            return self._answer(200, b"")
+            return self.answer(200, b"")
         if request.index[VIA] >= 0 and self._goes_round():
-            return self._answer(508, b"this request has come through hostmesh too often: an endpoint leads back here")
+            return self.answer(508, b"this request has come through hostmesh too often: an endpoint leads back here")
         outcome.route = self.door.table.find(request)
         if outcome.route is None:
-            return self._answer(404, b"no router matches this request (hostmesh explain tells why)")
+            return self.answer(404, b"no router matches this request (hostmesh explain tells why)")
         self._pick()
         return self._forward(TO_BEGIN)
 
@@ -412,7 +231,7 @@ cdef class Exchange(Relay):
         self.is_idempotent = method == GET or method == HEAD or method == PUT or method == DELETE or method == OPTIONS
         self.wants_fresh = False
         self.tried = None
-        self._request_id()
+        self.request_id()
         return 0
 
     cdef bint _forward(self, int how) except -1:
@@ -424,7 +243,7 @@ cdef class Exchange(Relay):
         cdef Client client = self.client
         cdef Pool pool
         if outcome.endpoint is None:
-            return self._answer(503, b"the service has no endpoint")
+            return self.answer(503, b"the service has no endpoint")
         while True:
             if how == TO_BEGIN:
                 pool = <Pool>outcome.endpoint.pool
@@ -438,7 +257,7 @@ cdef class Exchange(Relay):
                         how = TO_BEGIN
                         if self._another():
                             continue
-                        return self._answer(pool.status, pool.why)
+                        return self.answer(pool.status, pool.why)
                 self.prepare()
                 how = UNDER_WAY
             if how == UNDER_WAY:
@@ -456,7 +275,7 @@ cdef class Exchange(Relay):
                     continue
                 if self._another():
                     continue
-            return self._answer(502, b"the endpoint closed the connection before it answered")
+            return self.answer(502, b"the endpoint closed the connection before it answered")
 
     cdef bint _another(self) except -1:
         """Whether there is an endpoint that was not tried yet; from now on it is the outcome's."""
@@ -491,14 +310,14 @@ cdef class Exchange(Relay):
                 self.client.reset_at_close()     # else the end of the connection would look like the end of the body
             return False
         if how == BROKEN:
-            return self._answer(400, self.sent.why)
+            return self.answer(400, self.sent.why)
         if how == SLOW:
-            return self._answer(408, b"the body of the request did not come in time")
+            return self.answer(408, b"the body of the request did not come in time")
         if how == LATE:
-            return self._answer(504, b"the endpoint did not answer in time")
+            return self.answer(504, b"the endpoint did not answer in time")
         if self.response.why is not NULL:
-            return self._answer(502, self.response.why)
-        return self._answer(502, b"the endpoint closed the connection in the middle of the head of its answer")
+            return self.answer(502, self.response.why)
+        return self.answer(502, b"the endpoint closed the connection in the middle of the head of its answer")
 
     cdef bint _finish(self) except -1:
         """The answer is with the client: the connections go on, or end as is proper."""
@@ -516,87 +335,8 @@ cdef class Exchange(Relay):
         if not self.closing:
             return True
         if not self.is_taken() or client.readable or client.n > self.next_at:
-            self._linger()
+            self.linger()
         return False
-
-    cdef bytes _request_id(self):
-        """The client's own X-Request-Id where it can be kept, else a new one."""
-        if self.outcome.request_id is None:
-            if self.outcome.has_head and is_request_id(self.request):
-                self.outcome.request_id = self.request.value(X_REQUEST_ID)
-                self.rewrite.request_id = None
-            else:
-                self.outcome.request_id = self.rewrite.request_id = new_request_id()
-        return self.outcome.request_id
-
-    cdef bint _answer(self, int status, const char *why) except -1:
-        """Answers by ourselves; True: the connection may go on."""
-        cdef Outcome outcome = self.outcome
-        cdef RequestHead request = self.request
-        cdef Client client = self.client
-        cdef Py_ssize_t payload = 0, consumed
-        cdef bint is_whole = outcome.has_head and not self.is_odd_body
-        cdef bytes message
-        if self.to_client.left and not self._send_to_client():      # the rest of a 1xx
-            outcome.status = 499
-            return False
-        if is_whole and self.has_body and not self.sent.done:
-            # a small body that is here already is passed over, and the connection can go on
-            is_whole = False
-            if not self.is_fed and client.n > self.body_at:
-                consumed = self.sent.feed(client.buf + self.body_at, client.n - self.body_at, &payload)
-                if consumed >= 0 and self.sent.done:
-                    is_whole = True
-                    outcome.bytes_in = payload
-                    self.next_at = self.body_at + consumed
-        self.closing = self.closing or not is_whole or status == 400 or status == 408
-        outcome.status = status
-        outcome.why = why if why[0] else NULL
-        message = own_answer(status, why, self._request_id(), self.door.date, self.closing,
-                             outcome.has_head and request.method_id == HEAD, request.minor if outcome.has_head else 1)
-        if outcome.why is not NULL and not (outcome.has_head and request.method_id == HEAD):
-            outcome.bytes_out = len(message) - message.find(b"\r\n\r\n") - 4
-        self.client_tail = message
-        piece_clear(&self.to_client)
-        piece_set(&self.to_client, 0, <const char *>message, len(message))
-        if not self._send_to_client():
-            outcome.cut = True
-            return False
-        if self.closing:
-            self._linger()
-        return not self.closing
-
-    cdef bint _send_to_client(self) except -1:
-        """Sends what is left for the client; False: it does not take it."""
-        cdef Client client = self.client
-        cdef int64_t until_ms = self.from_now(OWN_MS)
-        while self.to_client.left:
-            if not client.writable and wait(client, WRITE, None, 0, client.thread, until_ms):
-                return False
-            if client.send(&self.to_client) == FAILED:
-                return False
-        return True
-
-    cdef int _linger(self) except -1:
-        """Ends our side and lets the client finish: a close with unread bytes would reset what it has not read yet."""
-        cdef Client client = self.client
-        cdef int64_t until_ms = self.from_now(LINGER_MS)
-        cdef Py_ssize_t got, total = 0
-        client.finish()
-        while total < LINGER_BYTES:
-            if not client.readable and wait(client, READ, None, 0, client.thread, until_ms):
-                break
-            client.n = self.body_at             # the head is still to be accounted for
-            if client.size - client.n < ROOM:
-                client.need(client.size + SMALL)
-                self.request.base = client.buf
-            got = client.recv()
-            if got == 0 or got == FAILED:
-                break
-            if got > 0:
-                total += got
-        client.n = self.next_at = self.body_at
-        return 0
 
     cdef int _settle(self) except -1:
         """The one account of this request (law 6).  An error here ends the connection: it must not serve this again."""

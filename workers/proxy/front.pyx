@@ -17,9 +17,8 @@ from gevent import get_hub
 
 from mesh.shared.series cimport GAUGE_CONNECTIONS, GAUGE_ENTRYPOINTS, GAUGE_GENERATION, GAUGE_LOG_DROPPED, Column
 from workers.proxy.accesslog cimport AccessLog
-from workers.proxy.client cimport Client
+from workers.proxy.connection cimport Connection, new_connection
 from workers.proxy.door cimport Door
-from workers.proxy.exchange cimport Connection, new_connection
 from workers.proxy.upstream cimport Pool
 
 from mesh.shared.cells cimport cell_store
@@ -262,7 +261,7 @@ cdef class Front:
         for door in self.doors.values():
             door.draining = True
         for each in stream.every():
-            if isinstance(each, Client):
+            if isinstance(each, Connection):
                 each.leave_within(IDLE_LEAVES_MS)
 
     def abort(self):
@@ -271,7 +270,7 @@ cdef class Front:
         for door in self.doors.values():
             door.aborting = True
         for each in stream.every():
-            if isinstance(each, Client):
+            if isinstance(each, Connection):
                 stream.run_in_hub(each.abort)
 
     def close(self):
