@@ -27,10 +27,11 @@ from bench.peers.traefik import Traefik
 from bench.processes import BenchFailed
 from bench.rows import BY_WRK, Bench, Row
 from bench.shapes import SHAPES
+from bench.trouble import TROUBLE
 from bench.upstream import Upstream
 
 KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, HAProxySplicing, Envoy, Traefik, Caddy)
-ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, BILL)
+ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, *TROUBLE, BILL)
 SHORT_ROWS = ("plain", "10k", "1m", "post64k", "no-keepalive", "routers10k")
 SHORT_PEERS = ("us", "nginx", "haproxy")
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench.__main__ import ROWS, SHORT_ROWS, arguments, report
 from bench.bill import BASE, BILL, FEATURES
+from bench.clients import Failure
 from bench.figures import Column, Sample, Summary, differences, in_turn, overview, ratios, summaries, table
 from bench.load import percentile, read_log, read_wrk
 from bench.peers.caddy import Caddy
@@ -25,6 +26,7 @@ from bench.peers.traefik import Traefik
 from bench.processes import BenchFailed, Child, Cost, parents, tree
 from bench.rows import hosts
 from bench.talk import ANSWERS, ASKS, CHUNK, accept_of
+from bench.trouble import not_by_a_kill
 from bench.upstream import Upstream
 from workers.commands.check import look
 
@@ -288,3 +290,20 @@ def test_the_report_has_a_table_for_each_row_that_was_measured():
     assert "**plain: " in shown
     assert "**10k: " in shown
     assert "**1m: " not in shown
+
+
+# Kills
+
+def test_a_kill_explains_what_was_under_way_on_an_older_connection():
+    assert not_by_a_kill([Failure(opened=1.0, began=4.9, ended=5.01, why="reset")], [5.0]) == []
+
+
+def test_a_kill_explains_a_request_that_was_sent_before_the_end_could_be_seen():
+    assert not_by_a_kill([Failure(opened=1.0, began=5.001, ended=5.01, why="reset")], [5.0]) == []
+
+
+@pytest.mark.parametrize("failure", [
+    Failure(opened=1.0, began=4.0, ended=4.5, why="before"), Failure(opened=5.2, began=5.3, ended=5.4, why="new"),
+    Failure(opened=1.0, began=5.5, ended=5.6, why="sent later")])
+def test_a_kill_explains_nothing_else(failure: Failure):
+    assert not_by_a_kill([failure], [5.0]) == [failure]

@@ -1,4 +1,4 @@
-"""Hostmesh from this working tree: one worker, an agent and a master; metrics are always on."""
+"""Hostmesh from this working tree: one worker (two where a row says so), an agent, a master; metrics are always on."""
 from __future__ import annotations
 
 import sys
@@ -9,7 +9,7 @@ from bench.machine import ROOT, free_port
 from bench.peers.peer import CATCH_ALL, Peer, Proxy, Wanted
 
 STATIC = """\
-host: {{name: bench, workers: 1}}
+host: {{name: bench, workers: {workers}}}
 stateDirectory: state
 runtimeDirectory: run
 entryPoints:
@@ -33,7 +33,8 @@ class Ours(Peer):
         (directory / "conf.d").mkdir()
         (directory / "logs").mkdir()            # not beside the static file, whose directory the agent watches
         (directory / "hostmesh.yml").write_text(STATIC.format(
-            port=port, admin=free_port(), entry_point=said.get("entry point", ""), more=said.get("static", "")))
+            port=port, admin=free_port(), entry_point=said.get("entry point", ""), more=said.get("static", ""),
+            workers=said.get("workers", "1")))
         (directory / "conf.d" / "bench.yml").write_text(said.get("dynamic") or dynamic(wanted, **{
             key: said[key] for key in ("rule", "scheme", "balancer") if key in said}))
 

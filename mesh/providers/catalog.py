@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Any
 
 import orjson
@@ -51,6 +52,8 @@ class Catalog:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._files: dict[str, FileSaid] = {}
+        # per file what to_json made of it, and what was good then: the rest of what is remembered of it never changes
+        self._written: dict[str, tuple[FileSaid, list[Model | None], orjson.Fragment]] = {}
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -118,10 +121,16 @@ class Catalog:
 
     def to_json(self) -> bytes:
         """All that is remembered, for whoever starts next."""
-        return orjson.dumps({"form": _FORM, "files": {
-            file: {"problems": [_problem_row(problem) for problem in each.problems], "holds": each.holds,
-                   "objects": [_said_row(said) for said in each.objects]}
-            for file, each in self._files.items()}})
+        self._written = {file: self._write(file, each) for file, each in self._files.items()}
+        return orjson.dumps({"form": _FORM, "files": {file: json for file, (_, _, json) in self._written.items()}})
+
+    def _write(self, file: str, each: FileSaid) -> tuple[FileSaid, list[Model | None], orjson.Fragment]:
+        good = [said.good for said in each.objects]
+        if (before := self._written.get(file)) is not None and before[0] is each and all(map(is_, before[1], good)):
+            return before
+        return each, good, orjson.Fragment(orjson.dumps({
+            "problems": [_problem_row(problem) for problem in each.problems], "holds": each.holds,
+            "objects": [_said_row(said) for said in each.objects]}))
 
     @classmethod
     def from_json(cls, data: bytes, read: Read) -> Catalog:
@@ -152,7 +161,7 @@ def _problem_from(said: list[Any]) -> Problem:
 
 
 def _said_row(said: Said) -> list[Any]:
-    same = said.good is not None and said.good == said.now
+    same = said.good is not None and (said.good is said.now or said.good == said.now)
     return [said.section, said.name, said.path, _place_row(said.place), None if said.now is None else row(said.now),
             same or (None if said.good is None else row(said.good)), said.refused, said.held,
             [_problem_row(problem) for problem in said.problems],

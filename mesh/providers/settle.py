@@ -148,7 +148,7 @@ class _Resolver:
 
 def _same(one: Model, other: Model | None) -> bool:
     """Whether two versions say the same; an edit above them moves their place alone."""
-    return other is not None and replace(one, place=other.place) == other
+    return one is other or (other is not None and replace(one, place=other.place) == other)
 
 
 def _word(key: str) -> str:

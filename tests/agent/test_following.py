@@ -407,3 +407,12 @@ def test_a_certificate_that_a_file_names_is_followed(conf, follow, monkeypatch):
     before = roots()
     (conf / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nsecond")
     follower.until(lambda: roots() != before or follower.problems)
+
+
+def test_a_slow_look_that_waits_for_a_burst_does_not_keep_the_agent_busy(conf, follow, monkeypatch):
+    monkeypatch.setattr(watch, "RESCAN_S", 0.0)
+    follower = follow(conf)
+    follower.sources.files.quiet.happened("somebody is at work", time.monotonic())
+    began = time.monotonic()
+    follower.followed.wait(0.1)
+    assert time.monotonic() - began > 0.09

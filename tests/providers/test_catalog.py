@@ -364,3 +364,17 @@ def test_a_router_keeps_everything_that_was_said(files: Files) -> None:
     settled = files.say(edited('entryPoints: web, priority: "-7", ruleSyntax: v3'))
     assert settled.dynamic.routers["web@file"] == Router(
         "web@file", "Host(`a.example`)", "shop@file", ("web",), (), -7, settled.dynamic.routers["web@file"].place)
+
+
+def test_what_is_remembered_of_a_file_that_did_not_change_is_written_as_if_it_had(files: Files) -> None:
+    files.say(GOOD)
+    files.say(GOOD.replace("a.example", "c.example").replace("web", "other").replace("shop", "mall"), B)
+    files.catalog.to_json()
+    files.say(edited("priority: -"), B)             # a reference of A's that stops serving changes what is good
+    files.say(None, B)
+    again = Catalog.from_json(files.catalog.to_json(), no_disk)
+    assert again.to_json() == files.catalog.to_json()
+    files.say(edited("priority: nonsense"))         # what was good stays, what is said does not
+    again = Catalog.from_json(files.catalog.to_json(), no_disk)
+    assert again.to_json() == files.catalog.to_json()
+    assert "web@file" in again.settle({"web", "admin"}).dynamic.routers

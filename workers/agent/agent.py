@@ -33,6 +33,7 @@ from workers.memory import SharedMemory
 
 BEAT_S = 0.5
 STUCK_S = 120.0         # one file of 10 MiB may take half a minute; a network file system that hangs, for ever
+NICE = 5                # below the workers' priority: a quarter of the time where both want one core
 ABOUT_AGAIN_S = 5.0     # before about.json is tried again where it could not be written
 
 log = logging.getLogger(f"{PRODUCT}.agent")
@@ -44,6 +45,7 @@ def main(static: Static, memory: SharedMemory, bound: Mapping[str, str], master_
     `memory` is one whose boards this process holds, `bound` the entrypoints' addresses by name.
     """
     gevent.reinit()         # whatever hub the parent had is not ours
+    os.nice(NICE)           # requests go before edits: what is asked of a worker is not to wait until a file is settled
     leaving = Event()
     gevent.signal_handler(signal.SIGTERM, leaving.set)
     _Agent(static, memory, bound, master_pid).live(leaving)

@@ -91,9 +91,11 @@ class Followed:
     def wait(self, most_s: float) -> None:
         """Waits for news, at most so long."""
         now = self._clock()
-        until = [most_s] if self._watch is None else [most_s, self._next - now]
+        until = [most_s]
         if (wait_s := self._quiet.wait_s(now)) is not None:
-            until.append(wait_s)
+            until.append(wait_s)        # the slow look waits for this too, and its time may have come already
+        elif self._watch is not None:
+            until.append(self._next - now)
         self._inbox.wait(max(0.0, min(until)))
 
     def turn(self) -> list[str]:
