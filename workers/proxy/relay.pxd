@@ -7,6 +7,7 @@ from mesh.http1.hop cimport Rewrite
 from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
+from workers.proxy.pipe cimport Pipe
 from workers.proxy.stream cimport Piece
 from workers.proxy.upstream cimport Upstream
 
@@ -38,6 +39,7 @@ cdef class Relay:
     cdef char *back                 # the head for the client
     cdef Py_ssize_t out_size, back_size
     cdef Piece to_up, to_client
+    cdef Pipe pipe                  # the rest of the answer goes through it; to_client.left is what it holds
     cdef bytes up_tail, client_tail # the end of a chunked body with its trailers, for the pieces to point to
     cdef Py_ssize_t body_at         # where the request's body begins in the client's buffer
     cdef Py_ssize_t next_at         # where the next request begins
@@ -66,12 +68,15 @@ cdef class Relay:
     cdef int prepare(self) except -1            # makes the request ready for the outcome's endpoint, as often as wanted
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int converse(self) except -1           # relays until the conversation has ended; how, in the words above
+    cdef int _relay(self) except -1
     cdef int _wait(self, bint is_ready) except -1
     cdef inline int64_t from_now(self, int64_t ms) noexcept
     cdef int64_t soonest(self, int64_t deadline_ms) noexcept
     cdef inline bint has_hung(self) noexcept
     cdef int _more_body(self) except -99
     cdef int _more_answer(self) except -99
+    cdef int _fill_pipe(self) except -99
+    cdef Py_ssize_t _drain_pipe(self) except -3
     cdef int _take_head(self, Py_ssize_t length) except -99
     cdef int _take_payload(self, Py_ssize_t count) except -99
     cdef int _interim(self, Py_ssize_t length) except -1
