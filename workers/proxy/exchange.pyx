@@ -20,6 +20,7 @@ from workers.proxy.account cimport Account
 from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
+from workers.proxy.pipe cimport give_pipe
 from workers.proxy.relay cimport ANSWERED, BROKEN, GONE, LATE, LOST, SLOW, TO_BEGIN, UNDER_WAY
 from workers.proxy.stream cimport FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, give_buffer, now_us, piece_clear, wait
 from workers.proxy.telling cimport Telling
@@ -348,6 +349,9 @@ cdef class Exchange(Telling):
         if self.up is not None:
             self.up.close()                     # it was not given back: nobody knows what it would say next
             self.up = None
+        if self.pipe is not None:
+            give_pipe(self.pipe)
+            self.pipe = None
         if outcome.status:
             outcome.duration_us = now - outcome.began_us
             if self.sent_us and outcome.origin_status:

@@ -7,6 +7,7 @@ from mesh.http1.hop cimport Rewrite
 from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
+from workers.proxy.pipe cimport Pipe
 from workers.proxy.stream cimport Piece
 from workers.proxy.upstream cimport Upstream
 
@@ -41,6 +42,7 @@ cdef class Relay:
     cdef char *back                 # the head for the client
     cdef Py_ssize_t out_size, back_size
     cdef Piece to_up, to_client
+    cdef Pipe pipe                  # the rest of the answer goes through it; to_client.left is what it holds
     cdef bytes up_tail, client_tail # the end of a chunked body with its trailers, for the pieces to point to
     cdef Py_ssize_t body_at         # where the request's body begins in the client's buffer
     cdef Py_ssize_t next_at         # where the next request begins
@@ -79,6 +81,8 @@ cdef class Relay:
     cdef inline bint has_hung(self) noexcept
     cdef int _more_body(self) except -99
     cdef int _more_answer(self) except -99
+    cdef int _fill_pipe(self) except -99
+    cdef Py_ssize_t _drain_pipe(self) except -3
     cdef int _take_head(self, Py_ssize_t length) except -99
     cdef int _take_payload(self, Py_ssize_t count) except -99
     cdef int _interim(self, Py_ssize_t length) except -1

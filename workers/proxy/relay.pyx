@@ -7,7 +7,7 @@ mean stands in mesh/http1, what a socket does in stream.pyx.  Floor 3.
 
 Buffers: the client's holds the head and then a window of body behind it, the endpoint's likewise; the heads stay where
 they are until the account is settled, because the access log reads them.  A body is read into its window when what was
-read before has been sent: so memory does not grow, whoever is slow.
+read before has been sent: so memory does not grow, whoever is slow.  The rest of a long answer goes through a pipe.
 """
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
@@ -19,6 +19,7 @@ from mesh.http1.hop cimport CHUNKED, NO_BODY, SIZED, Rewrite, response_room, wri
 from mesh.plan cimport Endpoint
 from workers.proxy.client cimport HALF_CLOSED_MS, IN_A_ROW, Client
 from workers.proxy.outcome cimport Outcome
+from workers.proxy.pipe cimport PIPED, take_pipe
 from workers.proxy.stream cimport (
     AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, Piece, give_buffer, now_us, piece_clear, piece_set,
     take_buffer, wait,
@@ -154,7 +155,7 @@ cdef class Relay:
                     return -how
                 moved |= how
             if self.to_client.left and client.writable:
-                got = client.send(&self.to_client)
+                got = client.send(&self.to_client) if self.pipe is None else self._drain_pipe()
                 if got == FAILED:
                     return GONE
                 moved |= got != AGAIN
@@ -272,6 +273,11 @@ cdef class Relay:
             if self.got.done:
                 return NOTHING
             up.n = self.answer_at
+            if (self.filled and self.pipe is None and self.got.left >= PIPED and not self.got.chunked
+                    and up.pool.context is None):
+                self.pipe = take_pipe()
+            if self.pipe is not None:
+                return self._fill_pipe()
             if self.filled and up.size < LARGE:
                 up.need(LARGE)                  # the body has filled the window: a larger one needs fewer calls
                 self.response.base = up.buf
@@ -310,6 +316,25 @@ cdef class Relay:
                 self.is_ahead = up.n > 0        # what is here already makes no event, and a recv would not find it
                 up.readable = True
                 return MOVED
+
+    cdef int _fill_pipe(self) except -99:
+        """As _more_answer, once the answer goes through a pipe."""
+        cdef Py_ssize_t got = self.pipe.fill(self.up, self.got.left)
+        if got == AGAIN:
+            return NOTHING
+        if got <= 0:
+            return -CUT
+        self.got.left -= got
+        self.got.done = self.got.left == 0
+        self.outcome.origin_bytes += got
+        self.outcome.bytes_out += got
+        self.to_client.left = got
+        return MOVED
+
+    cdef Py_ssize_t _drain_pipe(self) except -3:
+        cdef Py_ssize_t sent = self.pipe.drain(self.client)
+        self.to_client.left = self.pipe.held
+        return sent
 
     cdef int _interim(self, Py_ssize_t length) except -1:
         """A 1xx answer: passed on to clients that know such (RFC 9110 15.2)."""
