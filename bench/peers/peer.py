@@ -58,8 +58,8 @@ class Peer(ABC):
         return {}
 
     def edit(self, proxy: Proxy, number: int) -> None:
-        """Makes a harmless change and lets it take effect, as an operator would."""
-        raise NotImplementedError
+        """Makes a harmless change and lets it take effect, as an operator would; not every peer can without a loss."""
+        raise LookupError(f"{self.name} cannot take up an edit without closing connections")
 
     def edited_host(self, number: int) -> str:
         """A host that is served once the edit of this number has taken effect; "" where an edit adds none."""

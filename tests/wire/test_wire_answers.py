@@ -140,7 +140,7 @@ def test_a_client_that_does_not_read_holds_back_the_endpoint(group, connect):
     group.a.follow(script)
     client = connect().get(group.one)
     assert held.wait(10)
-    assert sum(sent) < 20000000
+    assert sum(sent) < 60000000         # what the kernel holds on the way: some 10 MB, at times 30
     assert len(client.answer().body) == 90000000
 
 

@@ -86,4 +86,3 @@ cdef class Relay:
     cdef int _take_head(self, Py_ssize_t length) except -99
     cdef int _take_payload(self, Py_ssize_t count) except -99
     cdef int _interim(self, Py_ssize_t length) except -1
-    cdef int _need_back(self, Py_ssize_t room) except -1

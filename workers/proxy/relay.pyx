@@ -58,21 +58,12 @@ cdef class Relay:
         cdef Rewrite rewrite = self.rewrite
         cdef Endpoint endpoint = self.outcome.endpoint
         cdef Client client = self.client
-        cdef Py_ssize_t room
         rewrite.peer = client.peer
         rewrite.host = None if self.outcome.service.pass_host_header and request.authority_len else endpoint.authority
         rewrite.prefix = endpoint.prefix
         rewrite.sanitize = self.door.sanitize
         rewrite.framing = CHUNKED if request.chunked else SIZED if request.length >= 0 else NO_BODY
-        room = rewrite.room(request) + TOGETHER
-        if self.out_size < room:
-            if self.out is not NULL:
-                give_buffer(self.out, self.out_size)
-                self.out = NULL
-                self.out_size = 0
-            room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
-            self.out = take_buffer(room)
-            self.out_size = room
+        at_least(&self.out, &self.out_size, rewrite.room(request) + TOGETHER)
         self.upload_over = self.upload_broken = self.sent_any = self.any_answer = self.is_ahead = False
         self.excess = 0
         self.response.reset()
@@ -339,22 +330,11 @@ cdef class Relay:
     cdef int _interim(self, Py_ssize_t length) except -1:
         """A 1xx answer: passed on to clients that know such (RFC 9110 15.2)."""
         if self.request.minor:
-            self._need_back(response_room(self.response))
+            at_least(&self.back, &self.back_size, response_room(self.response))
             piece_clear(&self.to_client)
             piece_set(&self.to_client, 0, self.back, write_interim(self.back, self.response))
         self.up.consume(length)
         self.response.reset()
-        return 0
-
-    cdef int _need_back(self, Py_ssize_t room) except -1:
-        if self.back_size < room:
-            if self.back is not NULL:
-                give_buffer(self.back, self.back_size)
-                self.back = NULL
-                self.back_size = 0
-            room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
-            self.back = take_buffer(room)
-            self.back_size = room
         return 0
 
     cdef int _take_head(self, Py_ssize_t length) except -99:
@@ -383,7 +363,7 @@ cdef class Relay:
         if up.size - length < ROOM:
             up.need(up.size + SMALL)
             response.base = up.buf
-        self._need_back(response_room(response) + TOGETHER)
+        at_least(&self.back, &self.back_size, response_room(response) + TOGETHER)
         piece_clear(&self.to_client)
         piece_set(&self.to_client, 0, self.back,
                   write_response(self.back, response, request.minor, framing, self.closing, self.door.date))
@@ -414,6 +394,20 @@ cdef class Relay:
         self.filled = self.answer_at + count == self.up.size
         self.client_tail = frame(&self.to_client, self.up.buf + self.answer_at, payload, self.chunking, self.got)
         return 0
+
+
+cdef int at_least(char **buffer, Py_ssize_t *size, Py_ssize_t room) except -1:
+    """Makes the buffer, of which nothing is needed any more, large enough."""
+    if size[0] >= room:
+        return 0
+    if buffer[0] is not NULL:
+        give_buffer(buffer[0], size[0])
+        buffer[0] = NULL
+        size[0] = 0
+    room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
+    buffer[0] = take_buffer(room)
+    size[0] = room
+    return 0
 
 
 cdef bytes frame(Piece *piece, const char *payload, Py_ssize_t length, bint chunked, Body body):
