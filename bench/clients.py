@@ -58,6 +58,15 @@ class _Client:
     began: float = 0.0              # of the request under way; 0: none is
     said: bytes = b""
 
+    def is_open(self) -> bool:
+        """Whether the other side has not ended it yet: a client looks before it sends."""
+        try:
+            return bool(self.sock.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
 
 class _Loop:
     def __init__(self, port: int, host: str, count: int, per_s: float) -> None:
@@ -80,6 +89,7 @@ class _Loop:
             self.told.failures.append(Failure(began, began, time.monotonic(), f"not connected: {error}"))
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)         # with a time-out, recv would wait for it whatever its flags say
         client = _Client(sock, time.monotonic())
         self.clients[sock.fileno()] = client
         self.poll.register(sock, select.EPOLLIN)
@@ -97,6 +107,10 @@ class _Loop:
         self.again(client)
 
     def send(self, client: _Client, now: float) -> None:
+        if not client.is_open():
+            self.told.closed_idle += 1
+            self.again(client)
+            return
         client.began, client.said = now, b""
         try:
             client.sock.send(self.asks)
