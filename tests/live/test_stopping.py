@@ -177,6 +177,7 @@ def test_winch_of_a_terminal_means_nothing(start: Callable[..., Mesh]) -> None:
 
 def test_the_log_tells_start_and_stop_in_order(start: Callable[..., Mesh]) -> None:
     mesh = start()
+    until(lambda: mesh.told_of("serving"), "the master has noticed that a worker serves")
     assert mesh.stop() == 0
     told = " ".join(mesh.log)
     assert re.search(r"hostmesh .*2 workers.*serving.*stopping.*stopped", told), told
