@@ -85,7 +85,7 @@ def test_nothing_is_left_of_three_thousand_requests(group, service):
     some(3000)
     soon(lambda: service.connections() == 0, 10)
     soon(lambda: service.worker.num_fds() <= descriptors + 3, 10)       # pools of three endpoints are as they may be
-    assert service.worker.memory_info().rss - memory < 2 << 20
+    assert service.worker.memory_info().rss - memory < 8 << 20     # free lists fill, to 12 MiB at most
     assert service.present_worker().pid == service.worker.pid
     client = Client(address)
     assert client.get(group.three, b"/good").answer().status == 200
