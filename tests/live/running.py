@@ -373,7 +373,9 @@ class Mesh:
         return len(serving) == status["workersWanted"] == len(status["workers"])
 
     def port_of(self, entry_point: str) -> int:
-        return int(self.about.entry_points[entry_point].rpartition(":")[2])
+        """Its port, once the agent has told it: after a reload that is later than the master takes the file up."""
+        address = until(lambda: self.about.entry_points.get(entry_point, ""), f"the port of {entry_point}")
+        return int(address.rpartition(":")[2])
 
     @property
     def port(self) -> int:
