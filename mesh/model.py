@@ -41,13 +41,77 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Cookie:
+    """Keeps a client on its endpoint (Traefik: sticky.cookie); `name` "" is made of the service's."""
+
+    name: str = ""
+    secure: bool = False
+    http_only: bool = False
+    same_site: str = ""                     # "", none, lax, strict
+    max_age: int = 0                        # seconds; 0: as long as the browser runs
+    path: str = "/"
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How endpoints are asked whether they are well (Traefik: healthCheck); seconds.
+
+    An endpoint goes down after `unhealthy_threshold` bad probes in a row and comes back after `healthy_threshold` good
+    ones.  Traefik turns it at a single probe; 3 and 2 are HAProxy's (fall 3, rise 2), so that one lost packet moves
+    nothing and an instance that is really gone is out after three intervals.
+    """
+
+    mode: str = "http"                      # http | tcp
+    path: str = "/"
+    scheme: str = ""                        # "": the endpoint's
+    hostname: str = ""                      # Host of the probe; "": the endpoint's
+    port: int = 0                           # 0: the endpoint's
+    method: str = "GET"
+    status: int = 0                         # 0: 200 to 399
+    interval: float = 30.0
+    unhealthy_interval: float = 0.0         # while it is down; 0: `interval`
+    timeout: float = 5.0
+    follow_redirects: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
+    healthy_threshold: int = 2
+    unhealthy_threshold: int = 3
+    starts: str = "up"                      # until the first probe: up | down
+
+
+@dataclass(frozen=True, slots=True)
+class Passive:
+    """How an endpoint is judged by the requests that it gets (Traefik: passiveHealthCheck); seconds, percent.
+
+    A failure is a try that the endpoint refused, broke off or did not answer in time, and, with `statuses`, an answer
+    of 500 or above.  `attempts` failures in a row within `window`, or a `ratio` of failures among at least
+    `min_requests` in it, eject the endpoint for `ejection`, twice as long each time in a row, at most `max_ejection`.
+    """
+
+    attempts: int = 5                       # Traefik maxFailedAttempts (1 there); 0: rows of failures do not count
+    window: float = 10.0                    # Traefik failureWindow
+    ratio: int = 0                          # percent; 0: the ratio does not count
+    min_requests: int = 20
+    statuses: bool = False                  # Traefik: true
+    ejection: float = 10.0
+    max_ejection: float = 300.0
+    max_ejected: int = 50                   # percent of a service's endpoints
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBalancer:
-    """Endpoints behind one strategy (Traefik: loadBalancer)."""
+    """Endpoints behind one strategy (Traefik: loadBalancer); seconds, percent."""
 
     servers: tuple[Server, ...] = ()
     pass_host_header: bool = True
-    strategy: str = "wrr"
+    strategy: str = "wrr"                   # wrr | p2c | hrw | leasttime
     transport: str = ""                     # qualified; "" is the default transport
+    sticky: Cookie | None = None
+    health_check: HealthCheck | None = None
+    passive: Passive = Passive()
+    slow_start: float = 0.0                 # an endpoint that joins or returns gets to its share in this time
+    locality: str = ""                      # "" | local: endpoints on this host first
+    panic_threshold: int = 20               # with fewer healthy endpoints than this share, all are used; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +119,7 @@ class Weighted:
     """Services behind weights (Traefik: weighted); children are qualified names."""
 
     children: tuple[tuple[str, int], ...] = ()
+    sticky: Cookie | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +159,17 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class Dynamic:
-    """Everything that the providers say, merged: name -> object."""
+    """Everything that the providers say, merged: name -> object.
+
+    `slots` has the number of the cells of each endpoint, by service, in the order of its servers; -1: it has none.  No
+    provider says it: the agent adds it when it publishes.
+    """
 
     routers: Mapping[str, Router] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     middlewares: Mapping[str, Middleware] = field(default_factory=dict)
     transports: Mapping[str, Transport] = field(default_factory=dict)
+    slots: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +204,46 @@ class AccessLog:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisServer:
+    """How a Redis is reached: one server, a set under Sentinels, or a Cluster; with or without TLS.
+
+    `addresses` are host:port, or unix:///path; more than one are Sentinels where `sentinel` names their set, nodes of a
+    Cluster where `cluster` is said, and else tried in turn.
+    """
+
+    addresses: tuple[str, ...] = ()
+    username: str = ""
+    password: str = ""
+    database: int = 0
+    sentinel: str = ""                      # name of the set (Traefik: sentinel.masterName)
+    sentinel_username: str = ""
+    sentinel_password: str = ""
+    cluster: bool = False
+    tls: bool = False
+    tls_ca: str = ""                        # path; "": the system's
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """The state that hosts share.  Without `server.addresses`, a private one is run where `embedded` is true."""
+
+    server: RedisServer = RedisServer()
+    prefix: str = "mesh:"
+    embedded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RedisProvider:
+    """Dynamic configuration in Traefik's KV layout (Traefik: providers.redis)."""
+
+    server: RedisServer = RedisServer(("127.0.0.1:6379",))
+    root_key: str = "traefik"
+
+
+@dataclass(frozen=True, slots=True)
 class Static:
     """What is read once at start (the static file); paths are absolute."""
 
@@ -147,6 +257,9 @@ class Static:
     file_directory: str = ""                # file provider: at most one of the two
     file_filename: str = ""
     file_watch: bool = True
+    redis: Redis = Redis()
+    redis_provider: RedisProvider | None = None
+    systemd_provider: bool = False
     api_address: str = "127.0.0.1:9180"
     access_log: AccessLog | None = None
     log_level: str = "INFO"

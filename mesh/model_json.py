@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import orjson
 
 from mesh.errors import Place
 from mesh.model import (
+    Cookie,
     Dynamic,
+    HealthCheck,
     LoadBalancer,
     Middleware,
+    Passive,
     Router,
     Server,
     Service,
@@ -27,13 +30,17 @@ from mesh.model import (
     Weighted,
 )
 
+T = TypeVar("T")
 Model = Router | Service | Middleware | Transport
+Numbers = tuple[int, ...]               # of the slots of a service's endpoints
 
 # One row per object, its columns named once: half the bytes and half the time of one JSON object each.  The names also
 # tell a reader of another version that it must not read this.
 _COLUMNS = {kind.__name__: [each.name for each in fields(kind)]
-            for kind in (Place, Router, Server, LoadBalancer, Weighted, Service, Middleware, Transport)}
-_SECTIONS = ("routers", "services", "middlewares", "transports")
+            for kind in (Place, Router, Server, Cookie, HealthCheck, Passive, LoadBalancer, Weighted, Service,
+                         Middleware, Transport)}
+_SECTIONS = ("routers", "services", "middlewares", "transports", "slots")
+_USUAL = Passive()
 _FEW = 64               # objects of a piece on average: 0.2 ms to decode
 _AT_ONCE = 16           # pieces that are known already, between two yields
 _MANY = 512             # at most, whatever the names are
@@ -43,7 +50,7 @@ _MANY = 512             # at most, whatever the names are
 class Pieces:
     """What was decoded of one generation, by the digest of its bytes; for the reader of the next."""
 
-    known: dict[bytes, list[tuple[str, Model]]] = field(default_factory=dict)
+    known: dict[bytes, list[tuple[str, Model | Numbers]]] = field(default_factory=dict)
 
 
 def to_json(dynamic: Dynamic) -> bytes:
@@ -56,8 +63,8 @@ def to_json(dynamic: Dynamic) -> bytes:
     return b"\n".join(lines)
 
 
-def _pieces(items: Iterable[tuple[str, Model]]) -> Iterable[list[tuple[str, Model]]]:
-    piece: list[tuple[str, Model]] = []
+def _pieces(items: Iterable[tuple[str, T]]) -> Iterable[list[tuple[str, T]]]:
+    piece: list[tuple[str, T]] = []
     for key, each in items:
         piece.append((key, each))
         if crc32(key.encode("utf-8", "surrogatepass")) % _FEW == 0 or len(piece) == _MANY:
@@ -104,8 +111,10 @@ def read_json(data: bytes, before: Pieces) -> Generator[None, None, tuple[Dynami
     return Dynamic(**found), now
 
 
-def row(each: Router | Service | Middleware | Transport) -> list[Any]:
+def row(each: Model | Numbers) -> list[Any]:
     """One object as a row of its JSON table; `router`, `service`, `middleware`, `transport` read it back."""
+    if isinstance(each, tuple):
+        return list(each)
     place = (each.place.file, each.place.line, each.place.column)
     if isinstance(each, Router):
         return [each.name, each.rule, each.service, each.entry_points, each.middlewares, each.priority, place]
@@ -114,10 +123,17 @@ def row(each: Router | Service | Middleware | Transport) -> list[Any]:
     if isinstance(each, Transport):
         return [*(getattr(each, name) for name in _COLUMNS["Transport"][:-1]), place]
     if isinstance(each.how, Weighted):
-        return [each.name, "weighted", (each.how.children,), place]
+        return [each.name, "weighted", (each.how.children, _values(each.how.sticky)), place]
     servers = [(server.url, server.weight, server.preserve_path) for server in each.how.servers]
-    how = (servers, each.how.pass_host_header, each.how.strategy, each.how.transport)
+    balancer = each.how
+    how = (servers, balancer.pass_host_header, balancer.strategy, balancer.transport, _values(balancer.sticky),
+           _values(balancer.health_check), None if balancer.passive == _USUAL else _values(balancer.passive),
+           balancer.slow_start, balancer.locality, balancer.panic_threshold)
     return [each.name, "loadBalancer", how, place]
+
+
+def _values(each: Cookie | HealthCheck | Passive | None) -> list[Any] | None:
+    return None if each is None else [getattr(each, name) for name in _COLUMNS[type(each).__name__]]
 
 
 def router(said: list[Any]) -> Router:
@@ -128,9 +144,24 @@ def router(said: list[Any]) -> Router:
 def service(said: list[Any]) -> Service:
     name, kind, how, place = said
     if kind == "weighted":
-        return Service(name, Weighted(tuple((child, weight) for child, weight in how[0])), Place(*place))
-    servers, *others = how
-    return Service(name, LoadBalancer(tuple(Server(*each) for each in servers), *others), Place(*place))
+        children, sticky = how
+        return Service(name, Weighted(tuple((child, weight) for child, weight in children), _cookie(sticky)),
+                       Place(*place))
+    servers, passes, strategy, used, sticky, check, passive, *others = how
+    return Service(name, LoadBalancer(
+        tuple(Server(*each) for each in servers), passes, strategy, used, _cookie(sticky), _health_check(check),
+        _USUAL if passive is None else Passive(*passive), *others), Place(*place))
+
+
+def _cookie(said: list[Any] | None) -> Cookie | None:
+    return None if said is None else Cookie(*said)
+
+
+def _health_check(said: list[Any] | None) -> HealthCheck | None:
+    if said is None:
+        return None
+    values = dict(zip(_COLUMNS["HealthCheck"], said, strict=True))
+    return HealthCheck(**{**values, "headers": tuple((name, value) for name, value in values["headers"])})
 
 
 def middleware(said: list[Any]) -> Middleware:
@@ -145,7 +176,7 @@ def transport(said: list[Any]) -> Transport:
 
 
 _READERS: dict[str, Callable[[list[Any]], Any]] = {
-    "routers": router, "services": service, "middlewares": middleware, "transports": transport}
+    "routers": router, "services": service, "middlewares": middleware, "transports": transport, "slots": tuple}
 
 
 def _plain(value: object) -> object:

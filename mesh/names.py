@@ -13,6 +13,15 @@ MEMORY_FILE = "memory"                      # in the runtime directory: the shar
 LOCK_FILE = "lock"                          # in the runtime directory: record locks, see workers/memory.py
 ABOUT_FILE = "about.json"                   # in the runtime directory: pid, version, entrypoints and admin as bound
 
+# Keys in Redis, behind the prefix (mesh:).  docs/redis.md is the same list for people.
+KEY_HOSTS = "hosts"                         # hash: host -> JSON
+KEY_HOST = "host:{host}"                    # string with a TTL: the heartbeat
+KEY_SERVICES = "services"                   # set of names
+KEY_ENDPOINTS = "endpoints:{service}"       # hash: url -> JSON
+KEY_OVERRIDES = "overrides:{service}"       # hash: url -> drain, disable, weight=N
+KEY_INSTANCE = "instance:{service}:{id}"    # string with a TTL: url, or JSON with url, weight, host, meta
+KEY_EVENTS = "events"                       # stream, capped
+
 SERVER = PRODUCT                            # the Server header of every answer that is our own
 READY_HOST = f"ready.{PRODUCT}"             # whom /ready asks for at each entrypoint: no router of anybody's
 

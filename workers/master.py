@@ -208,8 +208,10 @@ class MeshArbiter(Arbiter):
 
     def _buried(self, worker: ProxyWorker, status: int) -> None:
         worker.tmp.close()
-        # what its gauges say (open connections, the generation it serves) ended with it; its counters stay
+        # what its gauges say (open connections, the generation it serves) ended with it, and so did its requests that
+        # were under way; its counters stay
         self.memory.column(worker.number).release()
+        self.memory.slots.clear_column(worker.number)
         if worker.leave_by or self.is_stopping:
             self.log.debug("worker %d (pid %d) %s", worker.number, worker.pid, how_it_ended(status))
             return

@@ -30,7 +30,7 @@ from zlib import crc32
 from mesh.model import Static
 from mesh.names import LOCK_FILE, MEMORY_FILE, PRODUCT
 from mesh.shared.board import BoardDamaged
-from mesh.shared.layout import FACT_MASTER_PID, FACT_ORIGIN, PAGE, LayoutMismatch, Memory
+from mesh.shared.layout import FACT_MASTER_PID, FACT_ORIGIN, PAGE, LayoutMismatch, Memory, Sizes
 from mesh.shared.series import Column
 
 _INSTANCE, _BOARDS, _COLUMNS = 0, 1, 16
@@ -57,6 +57,7 @@ class SharedMemory(Memory):
         """The column, held by this process until it ends; Refused while another process has it."""
         if not _take(self._lock, _COLUMNS + number):
             raise Refused(f"column {number} of the shared memory is held by pid {self.holder(number)}")
+        self.slots.hold_column(number)
         return self.column(number)
 
     def holder(self, number: int) -> int:
@@ -124,7 +125,7 @@ def _open(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
-def _new_file(path: Path, sizes: tuple[int, int, int, int]) -> int:
+def _new_file(path: Path, sizes: Sizes) -> int:
     """A fresh formatted file in the place of whatever was there; a process that still maps the old one keeps it."""
     fresh = path.with_name(path.name + ".new")
     with contextlib.suppress(FileNotFoundError):
@@ -147,14 +148,14 @@ def origin(static: Static) -> int:
     return crc32("\n".join((static.file, static.file_directory, static.file_filename)).encode())
 
 
-def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, int, int, int] | None = None) -> SharedMemory:
+def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, ...] = ()) -> SharedMemory:
     """The memory of the master: the former run's if it fits, else a new one.  Raises Refused.
 
     `wait_s` is how long to wait for another instance on the directory to end, before it is refused.  Nobody holds a
     column when this returns, unless a worker of a killed master is still finishing.
     """
     directory = Path(static.runtime_directory)
-    wanted = sizes or Memory.default_sizes()
+    wanted = Memory.sizes_of(*sizes)
     with _told(directory):
         _directory(directory)
         lock = _open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT)
@@ -175,10 +176,11 @@ def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, int, int, int]
                 column.release()
                 if column.used > column.capacity // 2:
                     column.forget()     # rows of routers long gone: a restart is when counters may begin anew
+                memory.slots.clear_column(column.number)
     return memory
 
 
-def _former(path: Path, lock: int, sizes: tuple[int, int, int, int]) -> SharedMemory | None:
+def _former(path: Path, lock: int, sizes: Sizes) -> SharedMemory | None:
     """The memory that a former run left, None if there is none that this program can go on with."""
     try:
         file = _open(path, os.O_RDWR)

@@ -30,7 +30,7 @@ from workers.memory import SharedMemory, create
 from workers.report import published
 
 WITHIN_S = 10.0
-SIZES = (1 << 20, 1 << 20, 4, 64)
+SIZES = (1 << 20, 1 << 20, 4, 64, 512)
 
 
 def until(condition: Callable[[], Any], what: str = "") -> Any:
@@ -54,7 +54,7 @@ def routes(*names: str) -> str:
 class Running:
     """The master's side of one agent: memory, files, and the address where it answers."""
 
-    def __init__(self, tmp_path: Path, static: Static, sizes: tuple[int, int, int, int],
+    def __init__(self, tmp_path: Path, static: Static, sizes: tuple[int, ...],
                  bound: Mapping[str, str]) -> None:
         self.static, self.bound = static, dict(bound)
         self.conf = Path(static.file_directory)
@@ -148,7 +148,7 @@ def agent(tmp_path: Path, quiet_logs: None) -> Iterator[Callable[..., Running]]:
     """Makes an agent's surroundings: `agent({"a.yml": "..."}).start()`; all end with the test."""
     made: list[Running] = []
 
-    def make(files: Mapping[str, str] | None = None, sizes: tuple[int, int, int, int] = SIZES,
+    def make(files: Mapping[str, str] | None = None, sizes: tuple[int, ...] = SIZES,
              bound: Mapping[str, str] | None = None, **static: Any) -> Running:
         (tmp_path / "conf.d").mkdir(exist_ok=True)
         for name, text in (files or {}).items():

@@ -1,0 +1,57 @@
+"""How a Redis is reached, as the static file says it: one server, a set under Sentinels, a Cluster, TLS or not.
+
+Owns the making of clients and what their time-outs are.  It opens nothing by itself (redis-py connects at the first
+command) and knows no key; a caller in the agent's hub must put its calls into a thread, since the client blocks.
+Floor 3.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+from redis import Redis as Client
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from mesh.model import RedisServer
+
+CONNECT_S = 2.0
+ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
+
+
+def client_of(server: RedisServer, answer_s: float = ANSWER_S) -> Client:
+    """A client for whatever kind of Redis this is; `server.addresses` must not be empty.
+
+    Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most; no call is sent twice.
+    """
+    hosts = [_split(address) for address in server.addresses]
+    told: dict[str, Any] = {
+        "username": server.username or None, "password": server.password or None, "socket_connect_timeout": CONNECT_S,
+        "socket_timeout": answer_s, "socket_keepalive": True, "decode_responses": True, "protocol": 2,
+        "retry": Retry(NoBackoff(), 0)}
+    if server.tls:
+        told |= {"ssl": True, "ssl_ca_certs": server.tls_ca or None, "ssl_certfile": server.tls_cert or None,
+                 "ssl_keyfile": server.tls_key or None, "ssl_cert_reqs": "none" if server.tls_insecure else "required",
+                 "ssl_check_hostname": not server.tls_insecure}
+    if server.cluster:
+        client: Any = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], **told)
+        return client
+    if server.sentinel:
+        asks = {"username": server.sentinel_username or None, "password": server.sentinel_password or None,
+                "socket_connect_timeout": CONNECT_S, "socket_timeout": answer_s}
+        set_ = Sentinel(hosts, sentinel_kwargs=asks)
+        made: Client = set_.master_for(server.sentinel, db=server.database, **told)
+        return made
+    first = server.addresses[0]
+    if first.startswith("unix://"):
+        return Client(unix_socket_path=first.removeprefix("unix://"), db=server.database, **told)
+    host, port = hosts[0]
+    return Client(host=host, port=port, db=server.database, **told)
+
+
+def _split(address: str) -> tuple[str, int]:
+    if address.startswith("unix://"):
+        return address, 0
+    host, colon, port = address.rpartition(":")
+    return (host.strip("[]"), int(port)) if colon and port.isdigit() else (address.strip("[]"), 6379)
