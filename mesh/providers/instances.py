@@ -148,7 +148,7 @@ class _Made:
 class Joiner:
     """Joins instances, and remembers what it made: a service of which nothing changed stays the same object.
 
-    One change among 20,000 instances of 10,000 services costs 5 ms, nearly all of it for looking at the others.
+    One change among 20,000 instances of 10,000 services costs 10 ms, nearly all of it for looking at the others.
     """
 
     def __init__(self) -> None:
@@ -159,12 +159,13 @@ class Joiner:
         """What serves with these instances, and what is wrong with them; `settled` is what the files say."""
         if not instances and not self._made:
             return settled
+        serves = settled.dynamic.services
         closed = {name for name in map(_qualified, instances)
-                  if settled.status.get(f"services/{name}") == "disabled" and name not in settled.dynamic.services}
+                  if name not in serves and settled.status.get(f"services/{name}") == "disabled"}
         dynamic = self.join(settled.dynamic, instances, closed)
         status, why = dict(settled.status), dict(settled.why)
         for made in self._made.values():
-            if made.service is None:
+            if made.service is None or (made.router is None and not made.problems):
                 continue
             name = made.service.name
             keys = [f"services/{name}", *([f"routers/{name}"] if made.router is not None else [])]

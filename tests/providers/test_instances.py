@@ -45,7 +45,8 @@ def test_a_service_that_no_file_names_is_made_as_the_short_form_makes_it():
     said = settled(FILE).dynamic
     for section in ("services", "routers"):
         from_file, from_instance = getattr(said, section), getattr(made, section)
-        assert {name: replace(each, place=from_instance[name].place) for name, each in from_file.items()} == from_instance
+        here = {name: from_instance[name].place for name in from_file}
+        assert {name: replace(each, place=here[name]) for name, each in from_file.items()} == from_instance
 
 
 def test_its_router_can_be_read():
@@ -69,7 +70,8 @@ def test_a_slash_at_the_end_makes_no_other_endpoint():
 def test_the_options_of_the_file_hold_for_whoever_joins():
     how = LoadBalancer((Server(A),), strategy="p2c", health_check=HealthCheck(path="/health"), slow_start=10.0)
     base = Dynamic(services={"orders.shop@mesh": Service("orders.shop@mesh", how)})
-    assert with_instances(base, [one(B)]).services["orders.shop@mesh"].how == replace(how, servers=(Server(A), Server(B)))
+    now = with_instances(base, [one(B)]).services["orders.shop@mesh"].how
+    assert now == replace(how, servers=(Server(A), Server(B)))
 
 
 def test_a_draining_instance_gets_nothing_new():
@@ -175,9 +177,10 @@ STEPS = st.lists(st.tuples(INSTANCES, st.booleans()), min_size=1, max_size=4)
 @given(STEPS)
 def test_whoever_remembers_makes_the_same_as_whoever_does_not(steps):
     joiner = Joiner()
+    of_file = Dynamic(services={"a.b@mesh": Service("a.b@mesh", LoadBalancer((Server(A),)))},
+                      routers={"a.b@mesh": Router("a.b@mesh", "Host(`a.b.mesh`)", "a.b@mesh")})
     for instances, with_file in steps:
-        base = Dynamic(services={"a.b@mesh": Service("a.b@mesh", LoadBalancer((Server(A),)))},
-                       routers={"a.b@mesh": Router("a.b@mesh", "Host(`a.b.mesh`)", "a.b@mesh")}) if with_file else Dynamic()
+        base = of_file if with_file else Dynamic()
         assert joiner.join(base, grouped(instances)) == with_instances(base, reversed(instances))
 
 
@@ -195,3 +198,10 @@ def test_what_is_written_is_read_again(instance):
 
 def test_an_instance_that_says_nothing_special_is_written_as_its_url():
     assert written(one(A)) == A
+
+
+def test_a_file_that_names_a_service_of_instances_alone_is_told_how():
+    said = settled("http: {routers: {x: {rule: Host(`x`), service: orders.shop@mesh}}}")
+    assert "mesh.services.orders.shop is said" in said.problems[0].hint
+    text = "mesh: {services: {orders.shop: {}}}\nhttp: {routers: {x: {rule: Host(`x`), service: orders.shop@mesh}}}"
+    assert joined(text, one(A)).is_good

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import orjson
 
@@ -99,21 +99,19 @@ class Instances:
                 before = instance.url
         return frozenset(found)
 
-    def keep(self, sources: Collection[str]) -> None:
-        """Forgets what sources told that nobody asks any more."""
-        for source in [source for source in self._told if source not in sources]:
-            self.replace(source, ())
-
     def to_json(self) -> bytes:
         """All that is known, in one line, for the agent that comes next."""
         with self._lock:
             version, all_ = self.version, self.all()
         if self._written is None or self._written[0] != version:
-            self._written = version, orjson.dumps([astuple(instance) for instance in all_])
+            self._written = version, orjson.dumps([_row(instance) for instance in all_])
         return self._written[1]
 
-    def restore(self, data: bytes) -> None:
-        """Takes in what a former agent wrote, of sources that have not spoken yet; ValueError: it is anything else."""
+    def restore(self, data: bytes, sources: Collection[str]) -> None:
+        """Takes in what a former agent wrote, of those of these sources that have not spoken yet.
+
+        ValueError: it is anything else.
+        """
         if not data:
             return
         try:
@@ -125,5 +123,9 @@ class Instances:
             raise ValueError(f"these are no instances: {error!r}") from error
         with self._lock:
             for source, services in told.items():
-                if source not in self._has_spoken:
+                if source in sources and source not in self._has_spoken:
                     self.version += self._take(source, services)
+
+
+def _row(one: Instance) -> tuple[object, ...]:
+    return (one.service, one.url, one.weight, one.id, one.source, one.host, one.meta, one.draining, one.wrong)
