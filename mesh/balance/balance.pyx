@@ -15,7 +15,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 from mesh.balance.hrw cimport fnv64a, of_client
 from mesh.balance.leasttime cimport note_latency, of_least_time
-from mesh.balance.members cimport is_tried, may_serve, mixed, scanned
+from mesh.balance.members cimport drawn, is_tried, may_serve, mixed, scanned
 from mesh.balance.p2c cimport of_two
 from mesh.balance.sticky import cookie_value
 from mesh.health.passive cimport Ejection, confirm, eject, judge_of, spare, went_badly, went_well
@@ -44,7 +44,7 @@ cdef enum:
     LEASTTIME = 3
 
     LOOKS = 64                      # turns that are passed over before the others are searched one by one
-    FAILED_US = 1_000_000           # a failure weighs as an answer this late: refusing fast is not being fast
+    FAILED_US = 1_000_000           # to leasttime a failure is an answer this late: refusing fast is not being fast
     SLOW_STEPS = 20                 # a slow start goes from 2 to 20 of these
     FIRST_STEP = 2
 
@@ -134,14 +134,16 @@ cdef class Balance:
 
         It may be one that only spill-over would have come to, but none with a weight of 0.
         """
-        cdef Py_ssize_t index = self._choose(now_ms, client, tried), look
+        cdef Py_ssize_t index = self._choose(now_ms, client, tried), look, at
         if index < 0 and self._look_again(now_ms):
             index = self._choose(now_ms, client, tried)
         if index < 0 and self.prefers_local:
+            at = drawn(&self.members, self.members.count)
             for look in range(self.members.count):
-                if (not is_tried(tried, look) and may_serve(&self.members, look, now_ms)
-                        and self._weight(&self.members.each[look]) > 0):
-                    return look
+                at = at + 1 if at + 1 < self.members.count else 0
+                if (not is_tried(tried, at) and may_serve(&self.members, at, now_ms)
+                        and self._weight(&self.members.each[at]) > 0):
+                    return at
         return index
 
     cdef inline Py_ssize_t _choose(self, int64_t now_ms, uint64_t client, list tried) noexcept:
@@ -207,7 +209,10 @@ cdef class Balance:
         member.own[0] -= 1
         cell_add(cells + SLOT_REQUESTS, 1)
         if how == ENDED_BADLY:
-            note_latency(cells, first_byte_us if first_byte_us > FAILED_US else FAILED_US, now_ms)
+            if self.how == LEASTTIME and first_byte_us < FAILED_US:
+                first_byte_us = FAILED_US
+            if first_byte_us >= 0:
+                note_latency(cells, first_byte_us, now_ms)
             cell_add(cells + SLOT_FAILURES, 1)
             if self.unix_offset_ms:
                 cell_store(cells + SLOT_FAILED_MS, now_ms + self.unix_offset_ms)
