@@ -19,7 +19,7 @@ from mesh.balance.members cimport drawn, is_tried, may_serve, mixed, scanned
 from mesh.balance.p2c cimport of_two
 from mesh.balance.sticky import cookie_value
 from mesh.health.passive cimport Ejection, confirm, eject, judge_of, spare, went_badly, went_well
-from mesh.shared.cells cimport cell_add, cell_fence, cell_load, cell_store
+from mesh.shared.cells cimport cell_add, cell_cas, cell_fence, cell_load, cell_store
 from mesh.shared.slots cimport (
     SLOT_CHANGED_MS,
     SLOT_EJECTED_MS,
@@ -269,13 +269,17 @@ cdef class Balance:
         cdef int64_t said = cell_load(member.cells + SLOT_STATE) >> WEIGHT_SHIFT
         return said - 1 if said > 0 else member.weight
 
+    cdef inline int64_t _latest(self, int64_t now_ms) noexcept:
+        """Until when an endpoint may be ejected as of now; workers' clocks differ by less than a second."""
+        return now_ms + self.judge.max_ejection_ms + 1000
+
     cdef int64_t _share(self, const Member *member, int64_t now_ms) noexcept:
         """Its weight, or with a slow start, so many twentieths of it as it has come to."""
         cdef int64_t weight = self._weight(member), since, step = SLOW_STEPS, next_ms
         if self.slow_start_ms <= 0:
             return weight
         since = cell_load(member.cells + SLOT_SINCE_MS)
-        if since and now_ms < since + self.slow_start_ms:
+        if 0 < since <= self._latest(now_ms) and now_ms < since + self.slow_start_ms:
             step = FIRST_STEP
             if now_ms > since:
                 step += (SLOW_STEPS - FIRST_STEP) * (now_ms - since) // self.slow_start_ms
@@ -297,6 +301,10 @@ cdef class Balance:
         for index in range(members.count):
             member = &members.each[index]
             state, ejected = cell_load(member.cells + SLOT_STATE), cell_load(member.cells + SLOT_EJECTED_MS)
+            if ejected > self._latest(now_ms):
+                # By another clock (the memory has outlived a reboot), or by another configuration: it is over.
+                cell_cas(member.cells + SLOT_EJECTED_MS, ejected, 0)
+                ejected = 0
             if ejected > now_ms and ejected < self.wake_ms:
                 self.wake_ms = ejected
             if state & (STATE_DRAIN | STATE_DISABLED | STATE_WAITS) or self._weight(member) <= 0:

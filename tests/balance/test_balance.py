@@ -42,6 +42,17 @@ def test_shares_are_exact_among_those_that_are_not_down(said, refreshed):
     assert shares(balance, 3 * sum(weights)) == [3 * weight for weight in weights]
 
 
+def test_turns_go_on_where_shares_change_all_the_time():
+    host = Host()
+    balance = host.worker(0, [1, 1, 1, 1])
+    taken = []
+    for number in range(120):
+        (host.unmark if number % 2 else host.mark)(3, STATE_DOWN)
+        assert balance.refresh(NOW)
+        taken.append(balance.pick(NOW, 0))
+    assert min(taken.count(index) for index in range(3)) >= 20
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("bit", OUT)
 def test_an_endpoint_is_out_at_the_next_pick_and_back_after_a_refresh(strategy, bit):

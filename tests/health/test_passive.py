@@ -205,6 +205,15 @@ def test_other_workers_hear_of_an_ejection_and_notice_its_end_by_themselves():
     assert other.refresh(NOW + 10_000)
 
 
+def test_an_ejection_by_the_clock_before_a_reboot_is_over():
+    host = Host()
+    fail(host.worker(0, [1, 1]), 0, 90 * 86_400_000, 5)
+    balance = host.worker(0, [1, 1], slow_start=10.0)
+    assert {*picked(balance, 10, 60_000)} == {0, 1}
+    assert balance.share_of(0) == balance.share_of(1)
+    assert host.load(0, SLOT_EJECTED_MS) == 0
+
+
 # How many
 
 @pytest.mark.parametrize("endpoints, percent, most", [
