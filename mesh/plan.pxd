@@ -1,4 +1,7 @@
 """What a worker serves from: the dynamic configuration, compiled and frozen."""
+from libc.stdint cimport int64_t
+
+from mesh.balance.balance cimport Balance
 from mesh.balance.wrr cimport Wrr
 from mesh.http1.head cimport RequestHead
 from mesh.rules.index cimport Index
@@ -17,15 +20,16 @@ cdef class Endpoint:
 
 
 cdef class Service:
-    """Endpoints and whose turn it is; or, for a weighted one, the services that take turns."""
+    """Endpoints and who of them gets a request; or, for a weighted one, the services that take turns."""
     cdef readonly str name                  # qualified
     cdef readonly bint pass_host_header
     cdef readonly tuple endpoints           # of Endpoint; () for a weighted service, or where nothing serves
     cdef readonly tuple children            # of Service, for a weighted one
     cdef readonly object model              # what it was compiled from: an equal one in the next plan is this object
-    cdef Wrr turns
+    cdef readonly Balance balance           # picks among `endpoints`, by their index; None for a weighted service
+    cdef readonly tuple slots               # of the endpoints, as far as they have one
+    cdef Wrr turns                          # of the children; None for others
     cdef Service leaf(self)                 # this service, or the one below whose turn it is; weights of 0 give None
-    cdef Endpoint pick(self)                # the endpoint whose turn it is; None where there is none
 
 
 cdef class Route:
