@@ -13,12 +13,11 @@ cimport cython
 from libc.stdint cimport INT64_MAX, int32_t
 from libc.stdlib cimport calloc, free, malloc
 
-from hashlib import sha256
-
 from mesh.balance.hrw cimport fnv64a, of_client
 from mesh.balance.leasttime cimport note_latency, of_least_time
 from mesh.balance.members cimport is_tried, may_serve, mixed, scanned
 from mesh.balance.p2c cimport of_two
+from mesh.balance.sticky import cookie_value
 from mesh.health.passive cimport Ejection, confirm, eject, judge_of, spare, went_badly, went_well
 from mesh.shared.cells cimport cell_add, cell_fence, cell_load, cell_store
 from mesh.shared.slots cimport (
@@ -52,11 +51,6 @@ cdef enum:
 cdef int64_t HEAVIEST = 1 << 31     # larger weights count as this one
 
 STRATEGIES = {"wrr": WRR, "p2c": P2C, "hrw": HRW, "leasttime": LEASTTIME}
-
-
-def cookie_value(str url):
-    """What a sticky cookie says of an endpoint: the first 16 hex digits of its url's SHA-256, as with Traefik."""
-    return sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16].encode()
 
 
 @cython.final
@@ -169,6 +163,11 @@ cdef class Balance:
             if may_serve(&self.members, index, now_ms) and not is_tried(tried, index):
                 return index
         return scanned(&self.members, now_ms, tried, -1)
+
+    cpdef bint can_serve(self, int64_t now_ms) noexcept:
+        """Whether a pick would find somebody; nobody's turn is taken."""
+        return (scanned(&self.members, now_ms, None, -1) >= 0
+                or (self._look_again(now_ms) and scanned(&self.members, now_ms, None, -1) >= 0))
 
     # Clients that stay
 
