@@ -82,7 +82,8 @@ def rawdata(dynamic: Dynamic, said: Published, static: Static) -> dict[str, Any]
             one["provider"] = name.rpartition("@")[2]
             if name in of_model:
                 place = of_model[name].place
-                one["place"] = {"file": place.file, "line": place.line, "column": place.column}
+                one["place"] = {"file": place.file, "line": place.line, "column": place.column,
+                                **({"key": place.key} if place.key else {})}
             answer[section][name] = one
     return answer
 

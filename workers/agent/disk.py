@@ -1,4 +1,4 @@
-"""The agent's life with the disk: files are followed, and what they say is published, for ever.
+"""The agent's life with the disk: files and the store are followed, and what they say is published, for ever.
 
 Owns one native thread and the order of things in it.  An error inside it is logged and everything begins anew from the
 boards, as a new agent would: there is one way to begin, so it is well trodden.  Floor 3.
@@ -14,6 +14,7 @@ from mesh.names import PRODUCT
 from mesh.providers.published import Published, states
 from mesh.shared.layout import Memory
 from workers.agent.files import NO_FILE
+from workers.agent.kv import Kv
 from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
 from workers.agent.static_file import StaticFile
@@ -73,12 +74,19 @@ class Disk:
         publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file)
         static_file = StaticFile(self._static, former.static_digest)
         follow = self._static.file_watch
-        followed = Followed(sources, follow, Inbox())
+        inbox = Inbox()
+        followed = Followed(sources, follow, inbox)
+        provider = self._static.redis_provider
+        store = Kv(provider, inbox.wake) if provider is not None else None
+        if store is not None:
+            store.start()
         static_followed = Followed(static_file, True, Inbox()) if follow and self._static.file else None
         try:
             first, publish_again = True, float("inf")
             while True:
                 paths = followed.turn()
+                if store is not None:
+                    paths += sources.store_said(store.take())
                 news = static_followed.turn() if static_followed is not None else []
                 self._sign()
                 now = time.monotonic()
@@ -90,6 +98,8 @@ class Disk:
                 followed.wait(TURN_S)
         finally:
             followed.close()
+            if store is not None:
+                store.close()
             if static_followed is not None:
                 static_followed.close()
 

@@ -61,6 +61,10 @@ class Inbox:
         self._words.append((kind, path))
         self._there.set()
 
+    def wake(self) -> None:
+        """Ends a wait without a word: somebody has left his news elsewhere."""
+        self._there.set()
+
     def wait(self, timeout_s: float) -> bool:
         return self._there.wait(timeout_s)
 
