@@ -57,3 +57,13 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "mesh_agent_starts_total": ("counter", (), "Agents that were started."),
     "mesh_access_log_dropped_total": ("counter", (), "Access log lines that could not be written in time."),
 }
+
+
+def for_people(service: str) -> str:
+    """The name of a service in Redis, in events and on the command line: `orders.shop` for `orders.shop@mesh`."""
+    return service.removesuffix("@mesh")
+
+
+def qualified(service: str) -> str:
+    """The name of the same service in the model; a name with a provider has one already."""
+    return service if "@" in service else f"{service}@mesh"
