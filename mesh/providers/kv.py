@@ -81,8 +81,8 @@ def read_pairs(pairs: Mapping[str, str | None], root_key: str, read: Read, holds
     # Keys are taken away one by one and on purpose: nothing is held that is not said to be.
     said.holds = list(holds)
     said.problems += _slips(root, source)
-    said.problems += [Problem(Place(source, key=key), "", "a hash, a list or bytes that are no text; wanted text", "warning")
-                      for key, value in pairs.items() if value is NO_TEXT]
+    said.problems += [Problem(Place(source, key=key), "", "a hash, a list or bytes that are no text; wanted text",
+                              "warning") for key, value in pairs.items() if value is NO_TEXT]
     return said
 
 
