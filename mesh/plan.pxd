@@ -1,31 +1,9 @@
 """What a worker serves from: the dynamic configuration, compiled and frozen."""
-from mesh.balance.wrr cimport Wrr
+from libc.stdint cimport int64_t
+
 from mesh.http1.head cimport RequestHead
 from mesh.rules.index cimport Index
-
-
-cdef class Endpoint:
-    """One instance as a worker talks to it; one of the same (url, preserve_path, transport) is the same object."""
-    cdef readonly str url                   # as the file says it
-    cdef readonly bytes host                # whom to connect to: a name or an address, without brackets
-    cdef readonly int port
-    cdef readonly bint tls                  # https
-    cdef readonly bytes authority           # for Host where the client's is not passed: no default port, v6 in brackets
-    cdef readonly bytes prefix              # preservePath: the url's path, without a trailing slash; else b""
-    cdef readonly object transport          # mesh.model.Transport
-    cdef public object pool                 # the worker's connections to it; set before the plan serves
-
-
-cdef class Service:
-    """Endpoints and whose turn it is; or, for a weighted one, the services that take turns."""
-    cdef readonly str name                  # qualified
-    cdef readonly bint pass_host_header
-    cdef readonly tuple endpoints           # of Endpoint; () for a weighted service, or where nothing serves
-    cdef readonly tuple children            # of Service, for a weighted one
-    cdef readonly object model              # what it was compiled from: an equal one in the next plan is this object
-    cdef Wrr turns
-    cdef Service leaf(self)                 # this service, or the one below whose turn it is; weights of 0 give None
-    cdef Endpoint pick(self)                # the endpoint whose turn it is; None where there is none
+from mesh.service cimport Endpoint, Service
 
 
 cdef class Route:
@@ -56,3 +34,6 @@ cdef class Plan:
     cdef dict transports                    # those in use, each -> itself: certificates are compared once
     cdef dict rules                         # text -> (expression, default priority), of every rule in use
     cdef dict routes                        # (entrypoint, router) -> Route
+    cdef list balances                      # of its services
+    cdef Py_ssize_t next_balance            # where refresh goes on
+    cpdef bint refresh(self, int64_t now_ms, int64_t unix_ms=*)

@@ -5,96 +5,28 @@ same is the same object in the next plan, so connections stay pooled, turns go o
 refuses to judge a configuration (mesh/providers has settled it) and to open anything: what a worker knows of an
 endpoint or a route it hangs on `pool` and `account` itself.  Floor 2.
 """
-import re
-from dataclasses import replace
-from urllib.parse import urlsplit
+from dataclasses import fields, replace
 
+from mesh.balance.balance cimport Balance
+from mesh.balance.sticky import cookie_value
+from mesh.balance.wrr cimport Wrr
 from mesh.errors import Problem
-from mesh.model import NOWHERE, Transport, Weighted
+from mesh.model import NOWHERE, LoadBalancer, Transport, Weighted
 from mesh.rules.language import RuleError, default_priority, parse
 from mesh.rules.matcher import Entry, Matcher
+from mesh.shared.slots cimport Slots
 
 # A step between two yields is well under 1 ms; measured on one core:
 ENDPOINTS_AT_ONCE = 25      # 7 us for a new one, 1.3 us for a known one
 RULES_AT_ONCE = 5           # 27 us to parse a short rule
 OBJECTS_AT_ONCE = 50        # 2.4 us for a router whose rule is known
 COMPARED_AT_ONCE = 250      # 0.3 us
+MEMBERS_AT_ONCE = 5000      # 20 ns to look at one for its share
 
-_PLAIN = re.compile(r"[!-~]+")              # visible ASCII: nothing that could end a line of a request
-
+_SAID = [each.name for each in fields(LoadBalancer) if each.name != "servers"]
 
 class _LeftOut(Exception):
     """Why something of the model is not in the plan, in words for people."""
-
-
-cdef class Endpoint:
-    """One instance, from its url; ValueError where the url cannot be used."""
-
-    def __cinit__(self, str url, bint preserve_path, transport):
-        scheme, mark, _ = url.partition("://")
-        if not mark or scheme not in ("http", "https") or not _PLAIN.fullmatch(url) or any(map(url.count, "?#@\\")):
-            raise ValueError(f"{url!r} is no URL such as http://10.0.0.1:8080")
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-        if not host or port == 0:
-            raise ValueError(f"{url!r} names no {'port' if host else 'host'}")
-        self.url = url
-        self.transport = transport
-        self.tls = scheme == "https"
-        usual = 443 if self.tls else 80
-        self.port = usual if port is None else port
-        named = host
-        if ":" in host:
-            address, _, zone = host.partition("%")      # RFC 6874: %25 before a zone, which means nothing to the peer
-            host = f"{address}%{zone.removeprefix('25')}" if zone else address
-            named = f"[{address}]"
-        self.host = host.encode("ascii")
-        self.authority = (named if self.port == usual else f"{named}:{self.port}").encode("ascii")
-        self.prefix = parts.path.encode("ascii").removesuffix(b"/") if preserve_path else b""
-
-    def __repr__(self):
-        how = f" by {self.transport.name}" if self.transport.name else ""
-        return f"<Endpoint {self.url}{how}>"
-
-
-cdef class Service:
-    """A service and its turns; `weights` are those of its endpoints or of its children."""
-
-    def __cinit__(self, str name, model, tuple endpoints, tuple children, weights, start):
-        self.name = name
-        self.model = model
-        self.endpoints = endpoints
-        self.children = children
-        self.pass_host_header = True if model is None else getattr(model.how, "pass_host_header", True)
-        self.turns = Wrr(weights, start)
-
-    cdef Service leaf(self):
-        # Children are made before their parents, so this ends.
-        cdef Service service = self
-        cdef Py_ssize_t turn
-        while service.children:
-            turn = service.turns.pick()
-            if turn < 0:
-                return None
-            service = <Service>service.children[turn]
-        return service
-
-    cdef Endpoint pick(self):
-        cdef Py_ssize_t turn = self.turns.pick()
-        if turn < 0 or turn >= len(self.endpoints):
-            return None
-        return <Endpoint>self.endpoints[turn]
-
-    def take_turn(self):
-        """The endpoint whose turn it is, through all levels, or None: what leaf() and pick() are to callers in C."""
-        cdef Service service = self.leaf()
-        return None if service is None else service.pick()
-
-    def __repr__(self):
-        if self.children:
-            return f"<Service {self.name}, shared by {', '.join([child.name for child in self.children])}>"
-        count = len(self.endpoints)
-        return f"<Service {self.name}, {count or 'no'} endpoint{'' if count == 1 else 's'}>"
 
 
 cdef class Route:
@@ -147,7 +79,27 @@ cdef class Plan:
     def __cinit__(self):
         self.tables, self.services, self.endpoints = {}, {}, {}
         self.transports, self.rules, self.routes = {}, {}, {}
-        self.problems = ()
+        self.problems, self.balances = (), []
+
+    cpdef bint refresh(self, int64_t now_ms, int64_t unix_ms=0):
+        """Has all balances look at their shares, as Balance.refresh does; True: there are more, go on after a yield.
+
+        To be called about ten times a second.  After a change that concerns everybody, one call takes about 0.3 ms.
+        """
+        cdef Py_ssize_t looked = 0
+        cdef int64_t before
+        cdef Balance balance
+        while self.next_balance < len(self.balances):
+            balance = <Balance>self.balances[self.next_balance]
+            self.next_balance += 1
+            before = balance.looked_ms
+            balance.refresh(now_ms, unix_ms)
+            if balance.looked_ms != before:
+                looked += balance.members.count + 1
+            if looked >= MEMBERS_AT_ONCE:
+                return True
+        self.next_balance = 0
+        return False
 
     def explain(self, str entry_point, asked):
         """A mesh.rules.explain.Reason for every router of the entrypoint, in the order in which they are asked.
@@ -163,15 +115,16 @@ cdef class Plan:
                 f"{len(self.endpoints)} endpoints{left_out}>")
 
 
-def compile_plan(dynamic, entry_points, Plan previous=None, start=0):
+def compile_plan(dynamic, entry_points, Plan previous=None, start=0, Slots slots=None):
     """Compiles the model in small steps, yielding between them, and returns the Plan.
 
     `entry_points` maps names to mesh.model.EntryPoint.  What says the same as in `previous` is the same object; a line
-    that moved in its file says the same.  `start` is the worker's number: workers begin their turns at different
-    places.  What cannot be compiled is left out and named in `problems`: a router alone, an endpoint alone, a service
+    that moved in its file says the same.  `start` is the worker's number: its column of `slots`, and workers begin
+    their turns at different places.  Endpoints have the cells that `dynamic.slots` names, or without `slots` cells of
+    the plan's own.  What cannot be compiled is left out and named in `problems`: a router alone, an endpoint alone, a service
     with its endpoints.  The longest step is one new rule: parsing 64 KiB of it takes 26 ms.
     """
-    cdef _Compiler compiler = _Compiler(dynamic, previous if previous is not None else Plan(), start)
+    cdef _Compiler compiler = _Compiler(dynamic, previous if previous is not None else Plan(), start, slots)
     yield from compiler.make_services()
     entries = yield from compiler.make_routes(entry_points)
     for name in entries:
@@ -184,11 +137,12 @@ cdef class _Compiler:
     """A plan in the making, and the one before it."""
 
     cdef object dynamic, start
+    cdef Slots slots
     cdef Plan before, plan
     cdef list problems
 
-    def __cinit__(self, dynamic, Plan before, start):
-        self.dynamic, self.start = dynamic, start
+    def __cinit__(self, dynamic, Plan before, start, Slots slots):
+        self.dynamic, self.start, self.slots = dynamic, start, slots
         self.before, self.plan = before, Plan()
         self.problems = []
 
@@ -214,26 +168,29 @@ cdef class _Compiler:
                     path += [child for child, _ in model.how.children
                              if child in models and child not in made and child not in begun]
                     continue
-                made[name] = yield from self.make_service(name, model)
+                made[name] = service = yield from self.make_service(name, model)
+                if (<Service>service).balance is not None:
+                    self.plan.balances.append((<Service>service).balance)
                 begun.discard(name)
 
     def make_service(self, str name, model):
         try:
             if isinstance(model.how, Weighted):
-                children = tuple([self.child(model, child) for child, _ in model.how.children])
-                return self.service(name, model, (), children, [weight for _, weight in model.how.children])
-            endpoints, weights = yield from self.make_endpoints(model)
-            return self.service(name, model, tuple(endpoints), (), weights)
+                return self.weighted(name, model)
+            service = yield from self.balanced(name, model)
+            return service
         except Exception as error:
             self.left_out("services", model, error)
-            return Service(name, None, (), (), (), 0)
+            return _nobody(name)
 
-    cdef Service service(self, str name, model, tuple endpoints, tuple children, list weights):
+    cdef Service weighted(self, str name, model):
         cdef Service before = self.before.services.get(name)
+        children = tuple([self.child(model, child) for child, _ in model.how.children])
         if (before is not None and before.model is not None and before.model.how == model.how
-                and before.endpoints == endpoints and before.children == children):
+                and before.children == children):
             return before
-        return Service(name, model, endpoints, children, weights, self.start)
+        turns = Wrr([weight for _, weight in model.how.children], self.start)
+        return Service(name, model, (), None, (), children, turns)
 
     cdef Service child(self, model, str name):
         made = self.plan.services.get(name)
@@ -241,22 +198,52 @@ cdef class _Compiler:
             circle = name in self.dynamic.services
             self.left_out("services", model, _LeftOut(
                 f"service \"{name}\" {'shares a circle with this one' if circle else 'is not defined'}"))
-            return Service(name, None, (), (), (), 0)
+            return _nobody(name)
         return made
 
-    def make_endpoints(self, model):
-        """The endpoints whose url can be used, and their weights."""
+    def balanced(self, str name, model):
+        """A load balancer: the one of the plan before, where nothing has changed that it is made of."""
+        cdef Service before = self.before.services.get(name)
+        cdef Balance balance
         transport = self.transport(model.how.transport)
-        endpoints, weights = [], []
-        for number, server in enumerate(model.how.servers, 1):
+        endpoints, servers, slots = yield from self.make_endpoints(name, model, transport)
+        if before is not None and before.balance is not None and before.balance.slots is self.slots:
+            same = yield from self.is_unchanged(before, model, endpoints, slots)
+            if same:
+                return before
+        balance = Balance(model.how, len(servers), self.slots, self.start, self.start)
+        sticks = model.how.sticky is not None
+        for number, server in enumerate(servers):
+            balance.add(server.url, server.weight, slots[number], cookie_value(server.url) if sticks else None)
+            if number % ENDPOINTS_AT_ONCE == 0:
+                yield
+        return Service(name, model, tuple(endpoints), balance, tuple(slots))
+
+    def make_endpoints(self, str name, model, transport):
+        """The endpoints whose url can be used, their servers, and their slots."""
+        said = self.dynamic.slots.get(name, ())
+        endpoints, servers, slots = [], [], []
+        for number, server in enumerate(model.how.servers):
             try:
                 endpoints.append(self.endpoint(server.url, server.preserve_path, transport))
-                weights.append(server.weight)
+                servers.append(server)
+                slots.append(said[number] if number < len(said) else -1)
             except ValueError as error:
                 self.left_out("services", model, error)
             if number % ENDPOINTS_AT_ONCE == 0:
                 yield
-        return endpoints, weights
+        return endpoints, servers, slots
+
+    def is_unchanged(self, Service before, model, list endpoints, list slots):
+        was, now = before.model.how, model.how
+        if was is not now:
+            if _but_servers(was) != _but_servers(now):
+                return False
+            same = yield from _is_same(was.servers, now.servers)
+            if not same:
+                return False
+        same = yield from _is_same(before.endpoints, tuple(endpoints))
+        return same and before.slots == tuple(slots)
 
     cdef Endpoint endpoint(self, str url, bint preserve_path, transport):
         key = (url, bool(preserve_path), transport)
@@ -375,8 +362,17 @@ cdef class _Compiler:
         self.problems.append(Problem(model.place, path, message, code=code, hint=hint))
 
 
-def _is_same(list some, list others):
-    """Whether two lists are equal, found out in steps."""
+cdef Service _nobody(str name):
+    """What stands for a service that cannot be compiled."""
+    return Service(name, None, (), None, ())
+
+
+cdef tuple _but_servers(how):
+    return tuple([getattr(how, name) for name in _SAID])
+
+
+def _is_same(some, others):
+    """Whether two lists, or two tuples, are equal, found out in steps."""
     if len(some) != len(others):
         return False
     for at in range(0, len(some), COMPARED_AT_ONCE):

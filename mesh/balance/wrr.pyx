@@ -8,7 +8,7 @@ every request, and earliest-deadline-first without classes and halves serves 5:1
 A pick is a number, not a promise: whether that endpoint may serve is not known here.  One worker owns a Wrr; workers
 differ by `start`, so that they do not all begin with the same endpoint.  Floor 1.
 """
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, qsort
 
 from math import gcd
 
@@ -19,53 +19,118 @@ cdef extern from *:
     static inline int mesh_is_due_before(uint64_t turns_a, uint64_t weight_a, uint64_t turns_b, uint64_t weight_b) {
         return (mesh_wide)(2 * turns_a + 1) * weight_b < (mesh_wide)(2 * turns_b + 1) * weight_a;
     }
+    /* turns of a class that are due in the first `begin` of a period: those with (k + 1/2) / weight < begin / period */
+    static inline uint64_t mesh_turns_before(uint64_t begin, uint64_t weight, uint64_t period) {
+        return (uint64_t)(((mesh_wide)begin * weight * 2 + period) / ((mesh_wide)period * 2));
+    }
     """
+    uint64_t mesh_turns_before(uint64_t begin, uint64_t weight, uint64_t period) noexcept nogil
     bint mesh_is_due_before(uint64_t turns_a, uint64_t weight_a, uint64_t turns_b, uint64_t weight_b) noexcept nogil
 
 MOST = 1 << 60                  # of all weights together; larger ones are divided, which costs exactness
+
+
+cdef int _heavier(const void *one, const void *other) noexcept nogil:
+    cdef const Weight *a = <const Weight *>one
+    cdef const Weight *b = <const Weight *>other
+    if a.weight != b.weight:
+        return -1 if a.weight > b.weight else 1
+    return -1 if a.index < b.index else 1
+
+
+cdef int _heavier_class(const void *one, const void *other) noexcept nogil:
+    cdef const Class *a = <const Class *>one
+    cdef const Class *b = <const Class *>other
+    if a.weight != b.weight:
+        return -1 if a.weight > b.weight else 1
+    return -1 if a.lowest < b.lowest else 1
+
+
+cdef uint64_t _common(uint64_t one, uint64_t other) noexcept:
+    """The greatest common divisor; that of 0 and a number is the number."""
+    while other:
+        one, other = other, one % other
+    return one
 
 
 cdef class Wrr:
     """Turns by weight; `start` is where in the period they begin (any number: it is taken modulo the period)."""
 
     def __init__(self, weights, start=0):
-        if self.members is not NULL:
+        if self.sorted is not NULL:
             raise TypeError("a Wrr is made once")
         cdef list said = [max(int(weight), 0) for weight in weights]
         while sum(said) > MOST:
             said = [weight and max(weight >> 8, 1) for weight in said]
-        divisor = gcd(*said)
-        by_weight = {}
-        for index, weight in enumerate(said):
-            if weight:
-                by_weight.setdefault(weight // divisor, []).append(index)
-        # The heaviest first: a valid heap at the beginning of a period, when nobody has had a turn.
-        ordered = sorted(by_weight.items(), key=lambda item: (-item[0] * len(item[1]), item[1][0]))
-        cdef Py_ssize_t total = sum(map(len, by_weight.values())), at = 0, number
-        self.classes = <Class *>malloc(max(len(ordered), 1) * sizeof(Class))
-        self.heap = <Py_ssize_t *>malloc(max(len(ordered), 1) * sizeof(Py_ssize_t))
-        self.members = <Py_ssize_t *>malloc(max(total, 1) * sizeof(Py_ssize_t))
-        if self.classes is NULL or self.heap is NULL or self.members is NULL:
+        cdef Py_ssize_t count = len(said), at
+        self.reserve(count)
+        cdef uint64_t *plain = <uint64_t *>malloc(max(count, 1) * sizeof(uint64_t))
+        if plain is NULL:
             raise MemoryError
-        self.period = sum([weight * len(indexes) for weight, indexes in ordered])
+        for at in range(count):
+            plain[at] = said[at]
+        period = sum(said) // (gcd(*said) or 1)
+        self.arrange(plain, count, start % period if period else 0)
+        free(plain)
+
+    cdef int reserve(self, Py_ssize_t most) except -1:
+        """Room for so many weights; once, before anything else."""
+        cdef Py_ssize_t count = max(most, 1)
+        self.sorted = <Weight *>malloc(count * sizeof(Weight))
+        self.classes = <Class *>malloc(count * sizeof(Class))
+        self.heap = <Py_ssize_t *>malloc(count * sizeof(Py_ssize_t))
+        self.members = <Py_ssize_t *>malloc(count * sizeof(Py_ssize_t))
+        if self.sorted is NULL or self.classes is NULL or self.heap is NULL or self.members is NULL:
+            raise MemoryError
+        self.most = most
+        return 0
+
+    cdef void arrange(self, const uint64_t *weights, Py_ssize_t n, int64_t start) noexcept:
+        """Begins anew with these weights, at most `most`, together below 2**60; in C, since shares may change often."""
+        cdef Py_ssize_t index, at = 0, number
+        cdef uint64_t divisor = 0, begin, turns
+        cdef bint is_sorted = True
+        cdef Class *made
+        self.total = self.count = 0
+        self.period = self.taken = 0
+        for index in range(n):
+            if weights[index]:
+                divisor = _common(divisor, weights[index])
+                self.sorted[at].weight, self.sorted[at].index = weights[index], index
+                is_sorted = is_sorted and (at == 0 or weights[index] == self.sorted[at - 1].weight)
+                at += 1
+        self.total = at
+        if not is_sorted:
+            qsort(self.sorted, self.total, sizeof(Weight), _heavier)
+        for at in range(self.total):
+            if at == 0 or self.sorted[at].weight != self.sorted[at - 1].weight:
+                made = &self.classes[self.count]
+                self.count += 1
+                made.weight, made.first, made.count, made.lowest = 0, at, 0, self.sorted[at].index
+            made = &self.classes[self.count - 1]
+            made.weight += self.sorted[at].weight // divisor
+            made.count += 1
+            self.period += self.sorted[at].weight // divisor
+            self.members[at] = self.sorted[at].index
+        # The heaviest first: a valid heap at the beginning of a period, when nobody has had a turn.
+        qsort(self.classes, self.count, sizeof(Class), _heavier_class)
+        if self.count == 0:
+            return
         # All turns that are due before `begin` count as taken; they are found without taking them one by one.
-        begin = start % self.period if self.period else 0
-        for number, (weight, indexes) in enumerate(ordered):
-            share = weight * len(indexes)
-            turns = (2 * begin * share + self.period) // (2 * self.period)
-            self.classes[number] = Class(share, turns, at, len(indexes), turns % len(indexes))
+        begin = <uint64_t>start % self.period
+        for number in range(self.count):
+            made = &self.classes[number]
+            turns = mesh_turns_before(begin, made.weight, self.period)
+            made.turns, made.next = turns, turns % made.count
             self.heap[number] = number
             self.taken += turns
-            for index in indexes:
-                self.members[at] = index
-                at += 1
-        self.count = len(ordered)
-        if self.taken == self.period:
+        if self.taken >= self.period:
             self._begin()
         for number in range(self.count - 1, -1, -1):
             self._sink(number)
 
     def __dealloc__(self):
+        free(self.sorted)
         free(self.classes)
         free(self.heap)
         free(self.members)
@@ -117,5 +182,4 @@ cdef class Wrr:
         return one < other and not mesh_is_due_before(b.turns, b.weight, a.turns, a.weight)
 
     def __repr__(self):
-        cdef Py_ssize_t members = sum([self.classes[number].count for number in range(self.count)])
-        return f"<Wrr {members} endpoints in {self.count} weights, a period of {self.period} turns>"
+        return f"<Wrr {self.total} endpoints in {self.count} weights, a period of {self.period} turns>"

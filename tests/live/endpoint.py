@@ -340,7 +340,8 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Answerer.name = sys.argv[1]
-    with Server(("127.0.0.1", 0), Answerer) as server:
+    # a name, and where it listens unless that is any port of 127.0.0.1
+    Answerer.name, address, port = (*sys.argv[1:], *("", "127.0.0.1", "0")[len(sys.argv) - 1:])
+    with Server((address, int(port)), Answerer) as server:
         print(server.server_address[1], flush=True)
         server.serve_forever(poll_interval=60)

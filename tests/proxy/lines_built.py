@@ -13,7 +13,8 @@ from typing import Any
 from mesh.http1.head import RequestHead
 from mesh.model import AccessLog as Told
 from mesh.model import Transport
-from mesh.plan import Endpoint, Route, Service
+from mesh.plan import Route
+from mesh.service import Endpoint, Service
 from workers.proxy.accesslog import AccessLog, outcome_of
 
 DEADLINE_S = 20.0
@@ -26,7 +27,7 @@ BEGAN_US = 1_772_368_496_123_456        # 2026-03-01 12:34:56.123456 UTC
 def routed(router: str = "orders@file", service: str = "orders.shop@file", url: str = "http://10.0.3.17:8080") -> dict:
     """The part of an outcome that the plan gives."""
     endpoint = Endpoint(url, False, Transport())
-    asked = Service(service, None, (endpoint,), (), [1], 0)
+    asked = Service(service, None, (endpoint,), None, (-1,))
     return {"route": Route("web", router, asked), "service": asked, "endpoint": endpoint}
 
 

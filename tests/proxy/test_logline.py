@@ -14,7 +14,8 @@ from lines_built import BEGAN_US, common_of, json_of, outcome, routed, written
 
 from mesh.model import AccessLog as Told
 from mesh.model import Transport
-from mesh.plan import Endpoint, Route, Service
+from mesh.plan import Route
+from mesh.service import Endpoint, Service
 from workers.proxy.accesslog import AccessLog
 
 LINE_BYTES = 16384
@@ -242,7 +243,7 @@ def test_the_worst_line_is_no_longer_than_what_a_pipe_takes_whole(form, byte):
     read, write = os.pipe()
     many = 500 * byte
     name = "\x01" * 500
-    route, service = Route("web", name, None), Service(name, None, (), (), [], 0)
+    route, service = Route("web", name, None), Service(name, None, (), None, ())
     endpoint = Endpoint("http://" + "h" * 500 + ".mesh:8080", False, Transport())
     raw = (b"M" * 30 + b" /" + b"a" * 8000 + b" HTTP/1.1\r\nHost: " + b"h" * 240 + b":65535\r\nUser-Agent: " + many
            + b"\r\nReferer: " + many + b"\r\n\r\n")

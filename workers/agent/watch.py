@@ -62,7 +62,7 @@ class Inbox:
         self._there.set()
 
     def wake(self) -> None:
-        """Ends a wait without a word: somebody has left his news elsewhere."""
+        """Something else has come in than words, and whoever waits knows where to look."""
         self._there.set()
 
     def wait(self, timeout_s: float) -> bool:
