@@ -13,13 +13,19 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something was said; line and column count from 1, 0 means "the file as a whole"."""
+    """Where something was said; line and column count from 1, 0 means "the file as a whole".
+
+    In a store in place of a file, `file` is its name and `key` the key below it, as it is written there.
+    """
 
     file: str
     line: int = 0
     column: int = 0
+    key: str = ""
 
     def __str__(self) -> str:
+        if self.key:
+            return f"{self.file}/{self.key}"
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 

@@ -115,7 +115,7 @@ def row(each: Model | Numbers) -> list[Any]:
     """One object as a row of its JSON table; `router`, `service`, `middleware`, `transport` read it back."""
     if isinstance(each, tuple):
         return list(each)
-    place = (each.place.file, each.place.line, each.place.column)
+    place = (each.place.file, each.place.line, each.place.column, each.place.key)
     if isinstance(each, Router):
         return [each.name, each.rule, each.service, each.entry_points, each.middlewares, each.priority, place]
     if isinstance(each, Middleware):

@@ -155,6 +155,127 @@ def status(config: str | None, as_json: bool, watch: bool) -> None:
 @main.command()
 @_config
 @_json
+def services(config: str | None, as_json: bool) -> None:
+    """List the services, and how many endpoints of each are up."""
+    from workers.commands.services import services
+
+    sys.exit(services(config, as_json))
+
+
+@main.command()
+@_config
+@_json
+@click.argument("service")
+def endpoints(config: str | None, as_json: bool, service: str) -> None:
+    """Tell how each endpoint of a service is, why, and since when.
+
+    It is what this host sees and acts by, also when its agent is dead. What other hosts say stands below where they
+    say something else.
+    """
+    from workers.commands.endpoints import endpoints
+
+    sys.exit(endpoints(config, service, as_json))
+
+
+@main.command()
+@_config
+@_json
+def hosts(config: str | None, as_json: bool) -> None:
+    """List the hosts of the mesh, and how each is."""
+    from workers.commands.hosts import hosts
+
+    sys.exit(hosts(config, as_json))
+
+
+@main.command()
+@_config
+@_json
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-n", "--last", type=click.IntRange(0, 10_000), default=20, metavar="N",
+              help="How many of the past; 0 for none but what comes.  [20]")
+def events(config: str | None, as_json: bool, follow: bool, last: int) -> None:
+    """Tell what happened on all hosts: who changed what, what went up and down."""
+    from workers.commands.events import events
+
+    sys.exit(events(config, last, follow, as_json))
+
+
+_WHY = click.option("--why", default="", metavar="TEXT", help="The reason, for whoever looks next.")
+
+
+def _say(config: str | None, as_json: bool, word: str, service: str, url: str, why: str = "") -> None:
+    from workers.commands.override import Asked, override
+
+    sys.exit(override(config, Asked(word, service, url, why), as_json))
+
+
+@main.command()
+@_config
+@_json
+@_WHY
+@click.argument("service")
+@click.argument("url")
+def drain(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
+    """Send nothing new to an endpoint; what is under way and sticky sessions go on.
+
+    On every host within a second, and until it is taken back, reloads and restarts notwithstanding. URL may be as
+    much of it as no other endpoint of the service has: 10.0.3.17, :8081.
+
+    \b
+        hostmesh drain orders.shop 10.0.3.17 --why "new kernel"
+    """
+    _say(config, as_json, "drain", service, url, why)
+
+
+@main.command()
+@_config
+@_json
+@click.argument("service")
+@click.argument("url")
+def undrain(config: str | None, as_json: bool, service: str, url: str) -> None:
+    """Take a drain back."""
+    _say(config, as_json, "undrain", service, url)
+
+
+@main.command()
+@_config
+@_json
+@_WHY
+@click.argument("service")
+@click.argument("url")
+def disable(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
+    """Send nothing to an endpoint, not even sticky sessions."""
+    _say(config, as_json, "disable", service, url, why)
+
+
+@main.command()
+@_config
+@_json
+@click.argument("service")
+@click.argument("url")
+def enable(config: str | None, as_json: bool, service: str, url: str) -> None:
+    """Take a disable back."""
+    _say(config, as_json, "enable", service, url)
+
+
+@main.command()
+@_config
+@_json
+@_WHY
+@click.argument("service")
+@click.argument("url")
+@click.argument("number", metavar="N|default")
+def weight(config: str | None, as_json: bool, why: str, service: str, url: str, number: str) -> None:
+    """Give an endpoint another weight than its file does, or "default" for that of the file."""
+    if number != "default" and not (number.isascii() and number.isdigit() and int(number) <= 1_000_000):
+        raise click.BadParameter(f'"{number}" is no weight: a whole number from 0 to 1000000, or default',
+                                 param_hint="N|default")
+    _say(config, as_json, number if number == "default" else f"weight={int(number)}", service, url, why)
+
+
+@main.command()
+@_config
+@_json
 def reload(config: str | None, as_json: bool) -> None:
     """Take up the static file now.
 

@@ -20,15 +20,16 @@ CONNECT_S = 2.0
 ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
 
 
-def client_of(server: RedisServer, answer_s: float = ANSWER_S) -> Client:
+def client_of(server: RedisServer, answer_s: float = ANSWER_S, text: bool = True) -> Client:
     """A client for whatever kind of Redis this is; `server.addresses` must not be empty.
 
-    Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most; no call is sent twice.
+    Keys and values are str, or bytes without `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or
+    `answer_s` seconds at most; no call is sent twice.
     """
     hosts = [_split(address) for address in server.addresses]
     told: dict[str, Any] = {
         "username": server.username or None, "password": server.password or None, "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": answer_s, "socket_keepalive": True, "decode_responses": True, "protocol": 2,
+        "socket_timeout": answer_s, "socket_keepalive": True, "decode_responses": text, "protocol": 2,
         "retry": Retry(NoBackoff(), 0)}
     if server.tls:
         told |= {"ssl": True, "ssl_ca_certs": server.tls_ca or None, "ssl_certfile": server.tls_cert or None,

@@ -70,18 +70,22 @@ class Catalog:
             new = FileSaid(problems=[unreadable], holds=[""])
         else:
             new = read_file(data, file, self._read)
+        if self.take(file, new) and all(problem.severity != "error" for problem in new.problems):
+            new.problems.append(Problem(
+                Place(file), "", "a key has nothing behind it; what the file does not say any more still serves",
+                "warning", "empty", "half-written?"))
+
+    def take(self, file: str, new: FileSaid) -> bool:
+        """The news of one source, already read; True when something that it does not say any more is held."""
         before = {said.key: said for said in self._files[file].objects} if file in self._files else {}
         for said in new.objects:
             old = before.pop(said.key, None)
             said.good = old.good if old is not None else None
         held = [replace(old, held=True) for old in before.values()
-                if any(old.path.startswith(hold) for hold in new.holds)]
-        if held and all(problem.severity != "error" for problem in new.problems):
-            new.problems.append(Problem(
-                Place(file), "", "a key has nothing behind it; what the file does not say any more still serves",
-                "warning", "empty", "half-written?"))
+                if any(old.path.lower().startswith(hold.lower()) for hold in new.holds)]
         new.objects += held
         self._files[file] = new
+        return bool(held)
 
     def settle(self, entry_points: Collection[str]) -> Settled:
         """One model of all that was said; what serves in it is the last good version from now on."""
@@ -109,7 +113,8 @@ class Catalog:
                 said, model = one.versions[one.index]
                 said.good = model
         # An object of the short form is two of the model; what is wrong with it is told once.
-        told_once = sorted(dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line, p.place.column))
+        told_once = sorted(dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line, p.place.column,
+                                                                         p.place.key))
         return Settled(dynamic_of(named, entry_points), tuple(told_once), status, why)
 
     def _below(self, directory: str, paths: list[str]) -> Iterator[Said]:
@@ -148,8 +153,8 @@ class Catalog:
         return catalog
 
 
-def _place_row(place: Place) -> tuple[str, int, int]:
-    return place.file, place.line, place.column
+def _place_row(place: Place) -> tuple[str, int, int, str]:
+    return place.file, place.line, place.column, place.key
 
 
 def _problem_row(problem: Problem) -> list[Any]:

@@ -1,4 +1,4 @@
-"""One dynamic file: from its bytes to objects, each with its problems.
+"""One dynamic file, or what another provider says in the same words: from bytes to objects, each with its problems.
 
 Owns the isolation of objects from each other: what is wrong inside a router is told about that router, and everything
 else in the file loads.  A part of the file that cannot be told apart (a misspelt section, one that is a list) is named
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from mesh.errors import Place, Problem, did_you_mean
 from mesh.model import LoadBalancer, Middleware, Router, Server, Service, Transport, Weighted
 from mesh.names import MESH_ZONE
-from mesh.providers.shape import WRONG, Built, Kind, Read, Reading, Shape
+from mesh.providers.shape import WRONG, Built, Kind, PlaceOf, Read, Reading, Shape
 from mesh.providers.shapes_http import MESH_SERVICE, ROUTER, SERVICE, SERVICE_KINDS, TRANSPORT
 from mesh.providers.shapes_later import SECTIONS as LATER_SECTIONS
 from mesh.providers.shapes_middlewares import MIDDLEWARE
@@ -82,18 +82,25 @@ def read_file(data: bytes, file: str, read: Read) -> FileSaid:
         empty = Problem(Place(file), "", "the file is empty", code="empty",
                         hint="delete it, or write `http: {}`, to take its routes away")
         return FileSaid(problems=[empty], holds=[""])
-    return _File(file, read).read_tree(tree)
+    return read_said(tree, file, read)
 
 
-def qualified(name: str) -> str:
-    """A name as a file says it, with its provider."""
-    return name if "@" in name else f"{name}@file"
+def read_said(tree: Mapping, file: str, read: Read, provider: str = "file", place_of: PlaceOf = Place) -> FileSaid:
+    """Everything that a tree says, whichever provider it comes from; its objects are named after that provider."""
+    return _File(file, read, provider, place_of).read_tree(tree)
+
+
+def qualified(name: str, provider: str = "file") -> str:
+    """A name as an object says it, with its provider."""
+    return name if "@" in name else f"{name}@{provider}"
 
 
 class _File:
-    def __init__(self, file: str, read: Read) -> None:
+    def __init__(self, file: str, read: Read, provider: str, place_of: PlaceOf) -> None:
         self.file = file
         self.read = read
+        self.provider = provider
+        self.place_of = place_of
         self.said = FileSaid()
 
     def read_tree(self, tree: Mapping) -> FileSaid:
@@ -113,7 +120,7 @@ class _File:
 
     def known(self, node: Mapping, prefix: str, words: dict[str, Any]) -> Iterator[tuple[str, Item]]:
         """The known keys of a level above the objects; of the others is told, and what stood there is held."""
-        reading = Reading(self.file, prefix.rstrip("."), self.read)
+        reading = self.reading(prefix.rstrip("."))
         lower = {word.lower(): word for word in words}
         seen: dict[str, Item] = {}
         for again in node.twice:
@@ -136,6 +143,9 @@ class _File:
         self.said.problems += reading.problems
         yield from seen.items()
 
+    def reading(self, path: str) -> Reading:
+        return Reading(self.file, path, self.read, place_of=self.place_of)
+
     def hold(self, node: Node, path: str, prefix: str) -> None:
         """A section that is no mapping: told, and what stood there is held."""
         if isinstance(node, Scalar) and node.value is None:
@@ -143,7 +153,7 @@ class _File:
             hint = f"write `{path.split('.')[-1]}: {{}}` if you mean none"
         else:
             message, code, hint = f"wanted a mapping of names, not {kind_of(node)}", "bad-value", ""
-        place = Place(self.file, node.line, node.column)
+        place = self.place_of(self.file, node.line, node.column)
         self.said.problems.append(Problem(place, path, message, code=code, hint=hint))
         self.said.holds.append(prefix)
 
@@ -165,15 +175,15 @@ class _File:
 
     def read_later(self, section: str, path: str, name: str, item: Item, kind: Kind) -> None:
         """An object of a section that is not built: one line says so, and slips of the pen are told today."""
-        reading = Reading(self.file, path, self.read)
+        reading = self.reading(path)
         kind.read(item.node, "", reading)
         reading.wrong(item, f"{section.split('.')[0]} is not supported yet", "unsupported")
-        self.said.objects.append(Said(section, f"{name}@file", path, reading.place(item), None, refused=True,
+        self.said.objects.append(Said(section, f"{name}@{self.provider}", path, reading.place(item), None, refused=True,
                                       problems=tuple(reading.problems)))
 
     def read_object(self, path: str, name: str, item: Item, again: Item | None) -> None:
         section, shape = OWN_SECTIONS[path]
-        reading = Reading(self.file, f"{path}.{name}", self.read)
+        reading = self.reading(f"{path}.{name}")
         is_mesh = path == "mesh.services"
         if is_mesh and not MESH_NAME.match(name):
             reading.wrong(item, f'"{name}" is not a mesh name; wanted <service>.<namespace> such as orders.shop')
@@ -183,12 +193,13 @@ class _File:
             reading.twice(again, name, item)
         values = shape.read(item.node, "", reading)
         refused = _tell_later(reading, is_middleware=section == "middlewares")
-        said = Said(section, f"{name}@{'mesh' if is_mesh else 'file'}", reading.object, reading.place(item), None,
-                    refused=refused, places=_references(reading, values) if values is not WRONG else {})
+        said = Said(section, f"{name}@{'mesh' if is_mesh else self.provider}", reading.object, reading.place(item),
+                    None, refused=refused,
+                    places=_references(reading, values, self.provider) if values is not WRONG else {})
         if values is not WRONG:
             _tell_lost_paths(reading, values)
         if values is not WRONG and not reading.is_broken:
-            said.now = _MAKE[path](said.name, values, said.place)
+            said.now = _MAKE[path](said.name, values, said.place, self.provider)
         said.problems = tuple(reading.problems)
         self.said.objects.append(said)
         if is_mesh:
@@ -233,13 +244,14 @@ def _is_are(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _references(reading: Reading, values: dict[str, Any]) -> dict[str, Place]:
+def _references(reading: Reading, values: dict[str, Any], provider: str) -> dict[str, Place]:
     """Where an object names others, by what it names."""
     found: dict[str, Place] = {}
 
     def note(section: str, name: str, at: str) -> None:
         if at in reading.places:
-            found.setdefault(f"{section}/{name if section == 'entrypoints' else qualified(name)}", reading.places[at])
+            whole = name if section == "entrypoints" else qualified(name, provider)
+            found.setdefault(f"{section}/{whole}", reading.places[at])
 
     if "rule" in values:
         note("services", values["service"], "service")
@@ -255,29 +267,30 @@ def _references(reading: Reading, values: dict[str, Any]) -> dict[str, Place]:
     return found
 
 
-def _router(name: str, values: dict[str, Any], place: Place) -> Router:
-    return Router(name, values["rule"], qualified(values["service"]), values.get("entry_points", ()),
-                  tuple(map(qualified, values.get("middlewares", ()))), values.get("priority", 0), place)
+def _router(name: str, values: dict[str, Any], place: Place, provider: str) -> Router:
+    middlewares = tuple(qualified(each, provider) for each in values.get("middlewares", ()))
+    return Router(name, values["rule"], qualified(values["service"], provider), values.get("entry_points", ()),
+                  middlewares, values.get("priority", 0), place)
 
 
-def _service(name: str, values: dict[str, Any], place: Place) -> Service:
+def _service(name: str, values: dict[str, Any], place: Place, provider: str) -> Service:
     kind = next(kind for kind in SERVICE_KINDS if kind in values)
     if kind == "weighted":
-        return Service(name, Weighted(tuple((qualified(child["name"]), child.get("weight", 1))
+        return Service(name, Weighted(tuple((qualified(child["name"], provider), child.get("weight", 1))
                                             for child in values["weighted"]["services"])), place)
-    return Service(name, _balancer(values["loadBalancer"]), place)
+    return Service(name, _balancer(values["loadBalancer"], provider), place)
 
 
-def _balancer(values: dict[str, Any]) -> LoadBalancer:
+def _balancer(values: dict[str, Any], provider: str) -> LoadBalancer:
     values = {key: value for key, value in values.items() if key not in ("port", "traffic")}
     values["servers"] = tuple(Server(**server) for server in values.get("servers", ()))
     said = values.get("transport", "")
-    values["transport"] = "" if said in ("", "default@internal") else qualified(said)
+    values["transport"] = "" if said in ("", "default@internal") else qualified(said, provider)
     return LoadBalancer(**values)
 
 
-def _mesh_service(name: str, values: dict[str, Any], place: Place) -> Service:
-    return Service(name, _balancer(values), place)
+def _mesh_service(name: str, values: dict[str, Any], place: Place, provider: str) -> Service:
+    return Service(name, _balancer(values, provider), place)
 
 
 def _mesh_router(name: str, place: Place) -> Router:
@@ -286,22 +299,22 @@ def _mesh_router(name: str, place: Place) -> Router:
 
 def short_form(name: str, servers: Iterable[Server], place: Place) -> tuple[Service, Router]:
     """What `mesh.services` makes of a name such as orders.shop and nothing but endpoints."""
-    balancer = replace(_balancer({}), servers=tuple(servers))
+    balancer = replace(_balancer({}, "mesh"), servers=tuple(servers))
     return Service(f"{name}@mesh", balancer, place), _mesh_router(name, place)
 
 
-def _middleware(name: str, values: dict[str, Any], place: Place) -> Middleware:
+def _middleware(name: str, values: dict[str, Any], place: Place, provider: str) -> Middleware:
     kind = next(iter(values))
     return Middleware(name, kind, values[kind], place)
 
 
-def _transport(name: str, values: dict[str, Any], place: Place) -> Transport:
+def _transport(name: str, values: dict[str, Any], place: Place, provider: str) -> Transport:
     values = {key: value for key, value in values.items() if key != "http1"}
     if values.get("max_idle_conns_per_host") == 0:
         del values["max_idle_conns_per_host"]
     return Transport(name, **values, place=place)
 
 
-_MAKE: dict[str, Callable[[str, dict[str, Any], Place], Model]] = {
+_MAKE: dict[str, Callable[[str, dict[str, Any], Place, str], Model]] = {
     "http.routers": _router, "http.services": _service, "http.middlewares": _middleware,
     "http.serversTransports": _transport, "mesh.services": _mesh_service}

@@ -83,19 +83,19 @@ def of(settled: Settled, catalog: bytes, files: Mapping[str, str], others: tuple
 
 
 def as_dict(problem: Problem) -> dict[str, Any]:
-    """A problem for JSON that machines read; `text` is the whole of it in one line."""
+    """A problem for JSON that machines read; `text` is the whole of it in one line, `key` is there for a store's."""
     place = problem.place
     return {"severity": problem.severity, "code": problem.code, "file": place.file, "line": place.line,
-            "column": place.column, "object": problem.object, "message": problem.message, "hint": problem.hint,
-            "text": str(problem)}
+            "column": place.column, **({"key": place.key} if place.key else {}), "object": problem.object,
+            "message": problem.message, "hint": problem.hint, "text": str(problem)}
 
 
 def _row(problem: Problem) -> list[Any]:
     place = problem.place
     return [place.file, place.line, place.column, problem.object, problem.message, problem.severity, problem.code,
-            problem.hint]
+            problem.hint, place.key]
 
 
 def _problem(said: list[Any]) -> Problem:
-    file, line, column, *others = said
-    return Problem(Place(file, line, column), *others)
+    file, line, column, *others, key = said
+    return Problem(Place(file, line, column, key), *others)

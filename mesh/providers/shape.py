@@ -16,6 +16,7 @@ from mesh.errors import Place, Problem, did_you_mean
 from mesh.providers.tree import Item, Mapping, Node, Scalar, Sequence, kind_of, quoted
 
 Read = Callable[[str], bytes]           # the disk, where a value names a file; raises OSError
+PlaceOf = Callable[[str, int, int], Place]      # what the position of a node means: a line and a column, or a key
 
 
 class Built(StrEnum):
@@ -43,9 +44,10 @@ class Reading:
     problems: list[Problem] = dataclasses.field(default_factory=list)
     later: list[tuple[str, Place, Built]] = dataclasses.field(default_factory=list)
     places: dict[str, Place] = dataclasses.field(default_factory=dict)      # of what was said, by "field" or "list[0]"
+    place_of: PlaceOf = Place
 
     def place(self, node: Node | Item) -> Place:
-        return Place(self.file, node.line, node.column)
+        return self.place_of(self.file, node.line, node.column)
 
     def wrong(self, where: Node | Item | Place, message: str, code: str = "bad-value", hint: str = "") -> Wrong:
         """Tell an error about this object and give back WRONG."""
@@ -54,7 +56,9 @@ class Reading:
         return WRONG
 
     def twice(self, again: Item, path: str, first: Item) -> None:
-        self.wrong(again, f"{path} is said twice, first in line {first.line}", "duplicate")
+        place = self.place(first)
+        where = f"at {place}" if place.key else f"in line {place.line}"
+        self.wrong(again, f"{path} is said twice, first {where}", "duplicate")
 
     def warn(self, where: Node | Item, message: str, code: str, hint: str = "") -> None:
         self.problems.append(Problem(self.place(where), self.object, message, "warning", code, hint))

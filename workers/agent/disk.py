@@ -1,4 +1,4 @@
-"""The agent's life with the disk: files are followed, and what they say is published, for ever.
+"""The agent's life with the disk: files and the store are followed, and what they say is published, for ever.
 
 Owns one native thread and the order of things in it: whatever else changes what serves (instances that came by
 themselves) wakes this thread and is published by it.  An error inside it is logged and everything begins anew from the
@@ -18,9 +18,11 @@ from mesh.providers.published import Published, states
 from mesh.shared.layout import Memory
 from workers.agent.files import NO_FILE
 from workers.agent.instances import Instances
+from workers.agent.kv import Kv
 from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
 from workers.agent.static_file import StaticFile
+from workers.agent.table import Table
 from workers.agent.watch import Inbox
 from workers.keeper import Backoff
 
@@ -39,9 +41,9 @@ class Disk:
     `has_told`: the problems on the board stand in this service's log already.  `instances` are published as they come.
     """
 
-    def __init__(self, static: Static, memory: Memory, master_pid: int, has_told: bool,
+    def __init__(self, static: Static, memory: Memory, master_pid: int, has_told: bool, table: Table,
                  instances: Instances | None = None) -> None:
-        self._static, self._memory, self._master_pid = static, memory, master_pid
+        self._static, self._memory, self._master_pid, self._table = static, memory, master_pid, table
         self._has_told = has_told
         self._instances = Instances() if instances is None else instances
         self.turned_at = time.monotonic()
@@ -88,12 +90,17 @@ class Disk:
         former = restore(self._memory)
         sources = self._sources(former)
         self._recall(former)
-        publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file)
+        publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file,
+                              self._table)
         static_file = StaticFile(self._static, former.static_digest)
         follow = self._static.file_watch
         inbox = Inbox()
         self._instances.changed = inbox.wake
         followed = Followed(sources, follow, inbox)
+        provider = self._static.redis_provider
+        store = Kv(provider, inbox.wake) if provider is not None else None
+        if store is not None:
+            store.start()
         static_followed = Followed(static_file, True, Inbox()) if follow and self._static.file else None
         try:
             settled, catalog = Settled(Dynamic()), b""
@@ -101,6 +108,8 @@ class Disk:
             first, publish_again = True, float("inf")
             while True:
                 paths = followed.turn()
+                if store is not None:
+                    paths += sources.store_said(store.take())
                 news = static_followed.turn() if static_followed is not None else []
                 self._sign()
                 now = time.monotonic()
@@ -121,6 +130,8 @@ class Disk:
                 followed.wait(max(0.0, min(TURN_S, join_at - time.monotonic())) if is_waiting else TURN_S)
         finally:
             followed.close()
+            if store is not None:
+                store.close()
             if static_followed is not None:
                 static_followed.close()
 

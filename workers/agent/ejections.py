@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mesh.health.events import ENDPOINT_EJECTED, ENDPOINT_RETURNED, Event
 from mesh.names import for_people
-from mesh.shared.slots import DIVIDER, SLOT_EJECTIONS, SLOT_IN_A_ROW, Slots
+from mesh.shared.slots import DIVIDER, SLOT_EJECTIONS, Slots
 from workers.agent.eventlog import EventLog
 
 
@@ -26,10 +26,10 @@ class Ejections:
             return
         for slot, until_ms in now.items():
             if slot not in before:
-                in_a_row, times = self._slots.load(slot, SLOT_IN_A_ROW), self._slots.load(slot, SLOT_EJECTIONS)
-                row = f", {in_a_row} failures in a row" if in_a_row > 1 else ""
-                again = f", ejected {times} times in a row" if times > 1 else ""
-                self._tell(ENDPOINT_EJECTED, slot, "ejected", f"for {(until_ms - now_ms) / 1000:.3g} s{row}{again}")
+                times = self._slots.load(slot, SLOT_EJECTIONS)
+                again = f", time {times} in a row" if times > 1 else ""
+                self._tell(ENDPOINT_EJECTED, slot, "ejected",
+                           f"its requests failed, for {(until_ms - now_ms) / 1000:.3g} s{again}")
         for slot in before:
             if slot not in now:
                 self._tell(ENDPOINT_RETURNED, slot, "up", "its ejection is over")

@@ -37,15 +37,19 @@ class EventLog:
         """The number of the newest event; one that has seen it has seen all."""
         return self._last
 
-    def add(self, event: Event) -> int:
-        """Keeps an event, with the present time where it has none, and answers its number."""
+    def add(self, event: Event, is_said: bool = True) -> int:
+        """Keeps an event, with the present time where it has none, and answers its number.
+
+        `is_said`: it is told in the log, unless too many are.
+        """
         if not event.at_ms:
             event = replace(event, at_ms=time.time_ns() // 1_000_000)
         with self._lock:
             self._last += 1
             self._events.append((self._last, event))
-            is_said, unsaid = self._may_say(time.monotonic())
-            number = self._last
+            number, unsaid = self._last, 0
+            if is_said:
+                is_said, unsaid = self._may_say(time.monotonic())
         if unsaid:
             log.warning("and %d more events: hostmesh events shows the last ones", unsaid)
         if is_said:

@@ -1,7 +1,8 @@
 """From the files of the file provider to what serves: the one path that a start, a reload and `hostmesh check` take.
 
 Owns the marriage of Files (what is new on the disk), Watch (when to look) and Catalog (what was said, and what served
-last).  It publishes nothing; agent.py does.  Floor 3.
+last), and takes the news of the Redis provider (kv.py) into the same Catalog.  It publishes nothing; agent.py does.
+Floor 3.
 """
 from __future__ import annotations
 
@@ -10,8 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mesh.errors import Place, Problem
 from mesh.model import Static
 from mesh.providers.catalog import Catalog, Settled
+from mesh.providers.kv import is_source, read_pairs, source_of
+from mesh.providers.kv_quiet import News
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
 from workers.agent.listing import Listing
@@ -53,7 +57,11 @@ class Sources:
     def __init__(self, static: Static, former: bytes = b"", between: Callable[[], None] = nothing) -> None:
         self.files = Files(static.file_directory, static.file_filename, Quiet())
         self.catalog = Catalog.from_json(former, self.files.read_named) if former else Catalog(self.files.read_named)
-        self.files.remember(self.catalog.files)
+        self.store = source_of(static.redis_provider.root_key) if static.redis_provider is not None else ""
+        for source in filter(is_source, self.catalog.files):
+            if source != self.store:
+                self.catalog.said(source, None)         # no provider of this static file
+        self.files.remember(path for path in self.catalog.files if not is_source(path))
         self._entry_points = static.entry_points
         self._between = between
 
@@ -65,6 +73,21 @@ class Sources:
             self.catalog.said(path, said)
             self._between()
         return [path for path, _ in news]
+
+    def store_said(self, news: News | None) -> list[str]:
+        """Takes in what is new of the store; answers its name where there is any."""
+        if news is None:
+            return []
+        if news.away:
+            self.catalog.said(self.store, news.away)
+            return [self.store]
+        said = read_pairs(news.pairs, self.store.partition(":")[2], self.files.read_named, news.holds)
+        is_held = self.catalog.take(self.store, said)
+        if news.is_bare:
+            still = "; what stood there before still serves" if is_held or news.pairs else ""
+            said.problems.append(Problem(Place(self.store), "", f"no key stands there{still}", "warning", "empty",
+                                         f'SET {self.store.partition(":")[2]} "" says that it is meant'))
+        return [self.store]
 
     def settle(self) -> Settled:
         """One model of all that was said, and what is wrong with it."""

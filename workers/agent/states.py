@@ -116,5 +116,5 @@ def _source(name: str) -> str:
 
 
 def latency_us(word: int) -> int:
-    """The moving average in a packed SLOT_LATENCY; 0 where nothing is known."""
-    return word
+    """The moving average in a SLOT_LATENCY, its lower half (mesh/balance/leasttime.pyx); 0 where nothing is known."""
+    return word & 0xffffffff

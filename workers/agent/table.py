@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mesh.health.events import ENDPOINT_DOWN, ENDPOINT_JOINED, ENDPOINT_LEFT, ENDPOINT_UP, OVERRIDE, Event
 from mesh.health.override import OVERRIDE_MASK, Override, bits_of, made
@@ -91,6 +92,7 @@ class Table:
         self._is_first = True
         self._given = Given(memory)
         self._told = 0
+        self._states: dict[tuple[str, str], tuple[tuple[Any, ...], EndpointState]] = {}
         self._overrides: overrides.Overrides = {}
         self._registered: Mapping[tuple[str, str], Registered] = {}
         self._has_master = False                    # somebody else (Redis) says what the overrides are
@@ -305,9 +307,13 @@ class Table:
     # What everybody may read
 
     def endpoints(self) -> list[EndpointState]:
-        """Every endpoint of the plan as it is now; some 5 us each."""
+        """Every endpoint of the plan as it is now.
+
+        One that has not changed is the same object as the last time, so a reader may compare by `is`.
+        """
         now_ms = self._now_ms()
         found: list[EndpointState] = []
+        before, kept = self._states, {}
         said, registered = self._overrides, self._registered
         for name, each in self._services.items():
             how, service = each.service.how, for_people(name)
@@ -315,8 +321,14 @@ class Table:
             is_checked = each.health_check is not None
             for url, slot in each.by_url.items():
                 key = service, url
-                found.append(state_of(name, url, slot, self._slots.words(slot) if slot >= 0 else None, weights[url],
-                                      is_checked, said.get(key), registered.get(key), now_ms))
+                cells = self._slots.words(slot) if slot >= 0 else None
+                now = name, url, cells, weights[url], is_checked, said.get(key), registered.get(key)
+                known = before.get(key)
+                if known is None or known[0] != now or known[1].ejected_ms:
+                    known = now, state_of(name, url, slot, *now[2:], now_ms)
+                kept[key] = known
+                found.append(known[1])
+        self._states = kept
         return found
 
     # The thread

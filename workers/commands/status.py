@@ -138,8 +138,8 @@ def _problems(paper: Paper, problems: Sequence[Mapping[str, Any]]) -> None:
     paper.line()
     paper.title("problems")
     for each in problems:
-        paper.problem(Problem(Place(each["file"], each["line"], each["column"]), each["object"], each["message"],
-                              each["severity"], each["code"], each["hint"]))
+        paper.problem(Problem(Place(each["file"], each["line"], each["column"], each.get("key", "")), each["object"],
+                              each["message"], each["severity"], each["code"], each["hint"]))
 
 
 def _pid(paper: Paper, process: Mapping[str, Any]) -> str:

@@ -1,0 +1,141 @@
+"""What the mesh says in Redis, for whoever looks from outside: endpoints, hosts, events, and operators' words to write.
+
+Owns the reading of the keys that docs/redis.md lists, as people at a prompt need it: a Redis that does not answer is an
+answer within ANSWER_S.  The agent's own traffic with Redis is store.py.  Floor 3.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from redis import RedisError
+from redis.cluster import RedisCluster
+
+from mesh.model import RedisServer, Static
+from mesh.names import KEY_ENDPOINTS, KEY_EVENTS, KEY_HOST, KEY_HOSTS, KEY_OVERRIDES, KEY_SERVICES
+from workers.about import About
+from workers.stores import client_of
+
+ANSWER_S = 2.0
+FOLLOW_MS = 1000        # of one wait for events
+_STEP = 500             # events of one answer
+
+
+class Away(Exception):
+    """Redis cannot be asked; one line for a person."""
+
+
+def server_of(static: Static, about: About) -> RedisServer | None:
+    """The Redis that this host shares its state through: the configured one, or the private one that its agent runs.
+
+    None where there is none.
+    """
+    if static.redis.server.addresses:
+        return static.redis.server
+    private = str(getattr(about, "redis", ""))
+    return RedisServer((private,)) if private else None
+
+
+class Mesh:
+    """The keys of one mesh.  Methods raise Away."""
+
+    def __init__(self, server: RedisServer, prefix: str, answer_s: float = ANSWER_S) -> None:
+        self._server, self._prefix = server, prefix
+        self._client: Any = client_of(server, answer_s)
+
+    @property
+    def address(self) -> str:
+        return ", ".join(self._server.addresses)
+
+    def services(self) -> set[str]:
+        with self._told():
+            return set(self._client.smembers(self._key(KEY_SERVICES)))
+
+    def endpoints(self, services: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
+        """By service and url what all hosts together say, with `opinions` by host."""
+        found = self._hashes(KEY_ENDPOINTS, services)
+        return {service: {url: _object(text) for url, text in hash_.items()} for service, hash_ in found.items()}
+
+    def overrides(self, service: str) -> dict[str, str]:
+        """The operators' words by url."""
+        return self._hashes(KEY_OVERRIDES, [service])[service]
+
+    def override(self, service: str, url: str, text: str) -> None:
+        """Writes an operator's word, or takes it back where it is ""."""
+        key = self._key(KEY_OVERRIDES, service=service)
+        with self._told():
+            if text:
+                self._client.hset(key, url, text)
+            else:
+                self._client.hdel(key, url)
+
+    def hosts(self) -> dict[str, dict[str, Any]]:
+        """By name what each host says of itself; `alive` while its heartbeat is there."""
+        with self._told():
+            said = {name: _object(text) for name, text in self._client.hgetall(self._key(KEY_HOSTS)).items()}
+            return {name: {**each, "alive": bool(self._client.exists(self._key(KEY_HOST, host=name)))}
+                    for name, each in sorted(said.items())}
+
+    def events(self, last: int) -> tuple[list[tuple[str, dict[str, str]]], str]:
+        """The last events, oldest first, each with its number; and the number from which to follow."""
+        with self._told():
+            found = list(reversed(self._client.xrevrange(self._key(KEY_EVENTS), count=last or None)))
+            newest = found[-1][0] if found else "0-0"
+            if not last and (info := self._client.xrevrange(self._key(KEY_EVENTS), count=1)):
+                newest = info[0][0]
+            return found, newest
+
+    def follow(self, after: str) -> Iterator[tuple[str, dict[str, str]]]:
+        """Events after this number as they come, for ever."""
+        key = self._key(KEY_EVENTS)
+        while True:
+            with self._told():
+                answer = self._client.xread({key: after}, count=_STEP, block=FOLLOW_MS)
+            for _, events in (answer.items() if isinstance(answer, dict) else answer or ()):
+                for number, event in events:
+                    after = number
+                    yield number, event
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _hashes(self, form: str, services: Iterable[str]) -> dict[str, dict[str, str]]:
+        names = list(services)
+        with self._told():
+            pipeline = (self._client.pipeline() if isinstance(self._client, RedisCluster)
+                        else self._client.pipeline(transaction=False))
+            for name in names:
+                pipeline.hgetall(self._key(form, service=name))
+            return dict(zip(names, pipeline.execute() if names else (), strict=True))
+
+    def _key(self, form: str, **names: str) -> str:
+        return self._prefix + form.format(**names)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            raise Away(f"Redis ({self.address}): {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object that somebody may have changed by hand; empty where it is none."""
+    try:
+        said = orjson.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def dissent(document: Mapping[str, Any], host: str, state: str) -> list[str]:
+    """What other hosts say of an endpoint that this one does not: "host-b: down, connection refused"."""
+    opinions = document.get("opinions")
+    told = []
+    for other, opinion in sorted((opinions if isinstance(opinions, dict) else {}).items()):
+        if other != host and isinstance(opinion, dict) and opinion.get("state", state) != state:
+            reason = f", {opinion['why']}" if opinion.get("why") else ""
+            told.append(f"{other}: {opinion['state']}{reason}")
+    return told

@@ -1,0 +1,56 @@
+"""hostmesh events: who changed what, what went up and down, on all hosts, as it comes with -f.
+
+Owns one line for each event.  They stand in Redis (`mesh:events`), the last ten thousand or so.  Floor 4.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from workers.commands.paper import Paper
+from workers.commands.sight import Sight, failed, told, unix_ms
+
+_COLOURS = {"endpoint-up": "green", "endpoint-returned": "green", "host-up": "green", "endpoint-down": "red",
+            "endpoint-ejected": "red", "host-down": "red", "reload-failed": "red", "override": "yellow"}
+
+
+def events(config: str | None, last: int, follow: bool, as_json: bool) -> int:
+    """Prints the last ones (JSON: one object in each line), and goes on until Ctrl-C if they are followed."""
+    return told(config, as_json, lambda sight, paper: _events(sight, paper, last, follow, as_json))
+
+
+def _events(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bool) -> int:
+    if sight.mesh is None:
+        return failed(paper, as_json, "events are kept in Redis, and this host has none; its log tells of its own ones")
+    found, newest = sight.mesh.events(last)
+    for number, event in found:
+        _print(paper, number, event, as_json)
+    if not found and not follow and not as_json:
+        paper.line("nothing has happened yet")
+    if not follow:
+        return 0
+    with suppress(KeyboardInterrupt):       # the way to end it
+        for number, event in sight.mesh.follow(newest):
+            _print(paper, number, event, as_json)
+            paper.stream.flush()
+    return 0
+
+
+def _print(paper: Paper, number: str, event: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        paper.line(orjson.dumps({"id": number, **event}).decode())
+        return
+    at_ms = unix_ms(event.get("at")) or float(number.partition("-")[0])
+    at = datetime.fromtimestamp(at_ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
+    kind = event.get("kind", "?")
+    what = event.get("what", "")
+    about = " ".join(filter(None, (event.get("service", ""), event.get("url", ""))))
+    said = "" if not what or kind.endswith(f"-{what}") else f" {what}"
+    by = f" by {event['who']}" if event.get("who") else ""
+    reason = f": {event['why']}" if event.get("why") else ""
+    host = f"  [{event['host']}]" if event.get("host") else ""
+    paper.line(f"{at}  {paper.painted(f'{kind:<17}', fg=_COLOURS.get(kind))}  {about}{said}{by}{reason}{host}")
