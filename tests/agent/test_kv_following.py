@@ -165,8 +165,8 @@ def test_a_wrong_value_is_told_with_its_key_and_the_rest_serves(store: RedisRunn
     store.put(routers__b__priority="high")
     following = follow()
     following.until(lambda: following.now == {"a"})
-    assert following.problems == ['redis:traefik/http/routers/b/priority: error: http.routers.b: priority: "high" is not a'
-                                  " whole number"]
+    assert following.problems == [
+        'redis:traefik/http/routers/b/priority: error: http.routers.b: priority: "high" is not a whole number']
 
 
 def test_a_wrong_edit_keeps_the_last_good_version(store: RedisRunning, follow: Follow) -> None:
@@ -175,7 +175,8 @@ def test_a_wrong_edit_keeps_the_last_good_version(store: RedisRunning, follow: F
     following.until(lambda: following.now == {"a"})
     store.put(routers__a__rule="Hst(`a.example`)")
     following.until(lambda: following.problems)
-    assert following.now == {"a"} and "its last good version serves" in following.problems[0]
+    assert following.now == {"a"}
+    assert "its last good version serves" in following.problems[0]
 
 
 def test_a_killed_store_keeps_what_it_said(store: RedisRunning, follow: Follow) -> None:
@@ -195,7 +196,8 @@ def test_a_store_that_comes_back_empty_keeps_what_it_said(store: RedisRunning, f
     following.until_it_is_told_away()
     store.start()
     following.until(lambda: any("no key stands there" in problem for problem in following.problems))
-    assert following.now == {"a"} and "what stood there before still serves" in following.problems[0]
+    assert following.now == {"a"}
+    assert "what stood there before still serves" in following.problems[0]
 
 
 def test_a_store_that_is_filled_again_after_a_restart_serves_what_it_says(

@@ -88,7 +88,8 @@ def test_the_case_of_fields_makes_no_difference() -> None:
     now = settled(loud)
     assert not now.problems
     how = now.dynamic.services["shop@redis"].how
-    assert isinstance(how, LoadBalancer) and not how.pass_host_header
+    assert isinstance(how, LoadBalancer)
+    assert not how.pass_host_header
 
 
 def test_names_of_objects_keep_their_case() -> None:
@@ -118,7 +119,8 @@ def test_lists_are_in_the_order_of_their_numbers() -> None:
     pairs = {f"http/services/s/weighted/services/{index}/name": f"c{index}" for index in (10, 9, 2)}
     pairs |= {f"http/services/c{index}/loadbalancer/servers/0/url": "http://a:1" for index in (2, 9, 10)}
     how = settled(pairs).dynamic.services["s@redis"].how
-    assert isinstance(how, Weighted) and [name for name, _ in how.children] == ["c2@redis", "c9@redis", "c10@redis"]
+    assert isinstance(how, Weighted)
+    assert [name for name, _ in how.children] == ["c2@redis", "c9@redis", "c10@redis"]
 
 
 def test_plain_lists_may_have_commas_as_in_traefik() -> None:
@@ -144,7 +146,8 @@ def test_the_short_form_of_the_mesh_stands_there_too() -> None:
                        "mesh/services/orders.shop/endpoints/1/url": "http://10.0.3.18:8080",
                        "mesh/services/orders.shop/endpoints/1/weight": "2"}).dynamic
     how = dynamic.services["orders.shop@mesh"].how
-    assert isinstance(how, LoadBalancer) and [server.weight for server in how.servers] == [1, 2]
+    assert isinstance(how, LoadBalancer)
+    assert [server.weight for server in how.servers] == [1, 2]
     assert dynamic.routers["orders.shop@mesh"].rule == "Host(`orders.shop.mesh`)"
 
 
@@ -170,8 +173,8 @@ def test_an_unknown_field_is_told_with_the_nearest_right_word() -> None:
 
 def test_a_rule_that_is_wrong_names_its_key_and_the_column() -> None:
     assert told({**SHOP, "http/routers/web/rule": "Hst(`a.example`)"}) == [
-        "redis:traefik/http/routers/web/rule: error: http.routers.web: rule: there is no matcher Hst, at column 1 of the"
-        ' rule (did you mean "Host"?)']
+        "redis:traefik/http/routers/web/rule: error: http.routers.web: rule: there is no matcher Hst, at column 1 of"
+        ' the rule (did you mean "Host"?)']
 
 
 def test_a_reference_that_leads_nowhere_names_its_key() -> None:
@@ -188,7 +191,8 @@ def test_what_is_missing_is_told_at_the_object() -> None:
 
 def test_a_wrong_object_leaves_the_others_alone() -> None:
     now = settled({**SHOP, "http/routers/bad/rule": "Host(", "http/routers/bad/service": "shop"})
-    assert "web@redis" in now.dynamic.routers and "bad@redis" not in now.dynamic.routers
+    assert "web@redis" in now.dynamic.routers
+    assert "bad@redis" not in now.dynamic.routers
 
 
 def test_one_field_in_two_spellings_is_told_with_both_keys() -> None:
