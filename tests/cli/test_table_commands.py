@@ -54,7 +54,8 @@ def test_every_service_has_a_line_with_the_states_of_its_endpoints(host: Host) -
     host.memory.slots.store(host.slot(A), SLOT_REQUESTS, 1204)
     code, text = shown_by(host.static, services_seen, False)
     assert code == 0
-    assert line_with(text, "  orders.shop  ").split() == ["orders.shop", "2", "up,", "1", "down", "0", "1,204", "0", "wrr"]
+    assert line_with(text, "  orders.shop  ").split() == [
+        "orders.shop", "2", "up,", "1", "down", "0", "1,204", "0", "wrr"]
     assert "shares: orders.shop 3, users.shop 1" in text
 
 
@@ -77,7 +78,8 @@ def test_an_endpoint_that_is_ejected_says_until_when(host: Host) -> None:
     host.memory.slots.store(host.slot(A), SLOT_EJECTED_MS, 2 ** 62)
     host.memory.slots.store(host.slot(A), SLOT_FAILURES, 5)
     _, text = shown_by(host.static, endpoints_seen, "orders.shop", False)
-    assert line_with(text, A).split()[0] == "ejected" and "its requests failed; it is tried again in" in text
+    assert line_with(text, A).split()[0] == "ejected"
+    assert "its requests failed; it is tried again in" in text
 
 
 @pytest.mark.parametrize("said", ["orders.shop", "orders.shop@mesh", "orders.shop.mesh"])
@@ -99,7 +101,8 @@ def test_a_dead_agent_makes_no_difference_to_what_is_seen(host: Host) -> None:
     host.table.override("orders.shop@mesh", A, "drain", "ann", "new kernel")
     host.memory.facts.store(FACT_AGENT_PID, NOBODY)
     _, text = shown_by(host.static, endpoints_seen, "orders.shop", False)
-    assert line_with(text, A).split()[0] == "drain" and "by ann: new kernel" in text
+    assert line_with(text, A).split()[0] == "drain"
+    assert "by ann: new kernel" in text
 
 
 def test_json_has_every_fact(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,12 +115,15 @@ def test_json_has_every_fact(host: Host, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_host_alone_lists_itself(host: Host) -> None:
     code, text = shown_by(host.static, hosts_seen, False)
-    assert code == 0 and "host-a (here)" in text and "there is no Redis" in text
+    assert code == 0
+    assert "host-a (here)" in text
+    assert "there is no Redis" in text
 
 
 def test_events_without_a_redis_are_refused_with_the_reason(host: Host) -> None:
     code, text = shown_by(host.static, events_seen, 20, False, False)
-    assert code == 1 and text.startswith("events are kept in Redis, and this host has none")
+    assert code == 1
+    assert text.startswith("events are kept in Redis, and this host has none")
 
 
 def test_where_none_ever_ran_there_is_nothing_to_see(tmp_path: Path) -> None:
@@ -151,7 +157,8 @@ def test_a_word_says_who_and_why(host: Host) -> None:
 def test_undrain_takes_a_drain_back(host: Host) -> None:
     say(host.static, "drain", A)
     code, text = say(host.static, "undrain", A)
-    assert (code, state(host, A)) == (0, 0) and "is drained no more (it was, by " in text
+    assert (code, state(host, A)) == (0, 0)
+    assert "is drained no more (it was, by " in text
 
 
 def test_undrain_of_what_is_not_drained_says_so(host: Host) -> None:
@@ -161,7 +168,9 @@ def test_undrain_of_what_is_not_drained_says_so(host: Host) -> None:
 def test_undrain_does_not_take_a_disable_back(host: Host) -> None:
     say(host.static, "disable", A)
     code, text = say(host.static, "undrain", A)
-    assert code == 1 and "is not drained, but disabled by" in text and "(hostmesh enable takes that back)" in text
+    assert code == 1
+    assert "is not drained, but disabled by" in text
+    assert "(hostmesh enable takes that back)" in text
     assert state(host, A) == STATE_DISABLED
 
 
@@ -189,7 +198,8 @@ def test_who_drains_the_last_endpoint_is_warned(tmp_path: Path) -> None:
     say(host.static, "drain", A)
     code, text = say(host.static, "drain", B)
     host.close()
-    assert code == 0 and "no other endpoint of orders.shop is up: new requests have nowhere to go" in text
+    assert code == 0
+    assert "no other endpoint of orders.shop is up: new requests have nowhere to go" in text
 
 
 @pytest.mark.parametrize("said", ["10.0.3.17", "10.0.3.17:8080", "3.17", f"{A}/"])
@@ -223,14 +233,16 @@ def test_a_word_about_an_endpoint_that_has_left_can_be_taken_back(host: Host) ->
 def test_a_dead_agent_is_told_with_the_word(host: Host) -> None:
     host.memory.facts.store(FACT_AGENT_PID, NOBODY)
     code, text = say(host.static, "drain", A)
-    assert code == 0 and "the agent of host-a does not run; it takes this up when it is back" in text
+    assert code == 0
+    assert "the agent of host-a does not run; it takes this up when it is back" in text
 
 
 def test_a_state_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     host = Host(tmp_path).shares()
     Path(host.static.state_directory).write_text("a file")
     code, text = say(host.static, "drain", A)
-    assert code == 1 and "overrides.json cannot be written" in text
+    assert code == 1
+    assert "overrides.json cannot be written" in text
 
 
 @pytest.mark.parametrize("words", [["weight", "a", "b", "many"], ["weight", "a", "b", "-1"], ["drain", "a"],

@@ -41,7 +41,7 @@ def redis(running: RedisRunning) -> RedisRunning:
 @pytest.fixture
 def host(tmp_path: Path, redis: RedisRunning) -> Iterator[Host]:
     made = Host(tmp_path, redis.server).shares()
-    made.memory.facts.store(FACT_AGENT_PID, 2 ** 22 + 1)         # no agent: what it does with Redis is store.py's to show
+    made.memory.facts.store(FACT_AGENT_PID, 2 ** 22 + 1)         # what an agent does is store.py's to show
     yield made
     made.close()
 
@@ -63,9 +63,11 @@ def test_a_service_of_other_hosts_alone_is_listed_as_that(host: Host, redis: Red
     redis.client.sadd("mesh:services", "stock.shop", "orders.shop")
     redis.client.hset("mesh:endpoints:stock.shop", "http://10.0.9.1:80", opinions("up", host_b={"state": "up"}))
     _, text = shown_by(host.static, services_seen, False)
-    assert lines(text, "stock.shop")[0].split()[1:3] == ["1", "up"] and "on other hosts" in lines(text, "stock.shop")[0]
+    assert lines(text, "stock.shop")[0].split()[1:3] == ["1", "up"]
+    assert "on other hosts" in lines(text, "stock.shop")[0]
     _, text = shown_by(host.static, endpoints_seen, "stock.shop", False)
-    assert "http://10.0.9.1:80" in text and "known to other hosts alone" in text
+    assert "http://10.0.9.1:80" in text
+    assert "known to other hosts alone" in text
 
 
 def test_a_document_that_somebody_spoilt_is_no_fault(host: Host, redis: RedisRunning) -> None:
@@ -78,7 +80,8 @@ def test_a_redis_that_is_away_leaves_what_this_host_sees(tmp_path: Path) -> None
     for command in (services_seen, endpoints_seen):
         words = ("orders.shop", False) if command is endpoints_seen else (False,)
         code, text = shown_by(host.static, command, *words)
-        assert code == 0 and "orders.shop" in text
+        assert code == 0
+        assert "orders.shop" in text
         assert "other hosts cannot be asked: Redis (127.0.0.1:1): " in text
 
 
@@ -87,14 +90,17 @@ def test_a_redis_that_hangs_is_an_answer_soon(tmp_path: Path, redis: RedisRunnin
     with redis.stopped():
         began = time.monotonic()
         code, text = shown_by(host.static, services_seen, False)
-    assert code == 0 and "other hosts cannot be asked" in text
+    assert code == 0
+    assert "other hosts cannot be asked" in text
     assert time.monotonic() - began < 6.0
 
 
 def test_a_word_goes_to_redis_with_who_and_why(host: Host, redis: RedisRunning) -> None:
     code, text = say(host.static, "drain", A, "new kernel")
     (word,) = redis.client.hgetall("mesh:overrides:orders.shop").values()
-    assert code == 0 and word.startswith("drain by ") and word.endswith(": new kernel")
+    assert code == 0
+    assert word.startswith("drain by ")
+    assert word.endswith(": new kernel")
     assert "on this host alone" not in text
     assert not (Path(host.static.state_directory) / "overrides.json").exists()
 
@@ -108,7 +114,8 @@ def test_a_bare_word_typed_in_redis_cli_is_taken_back(host: Host, redis: RedisRu
 def test_a_word_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     host = Host(tmp_path, NOBODYS).shares()
     code, text = say(host.static, "drain", A)
-    assert code == 1 and text.startswith("nothing was changed: Redis (127.0.0.1:1): ")
+    assert code == 1
+    assert text.startswith("nothing was changed: Redis (127.0.0.1:1): ")
 
 
 def test_an_endpoint_of_other_hosts_alone_can_be_drained(host: Host, redis: RedisRunning) -> None:
@@ -125,13 +132,15 @@ def test_hosts_are_up_while_their_heartbeat_lives(host: Host, redis: RedisRunnin
     redis.client.set("mesh:host:host-a", "x", ex=15)
     code, text = shown_by(host.static, hosts_seen, False)
     assert code == 0
-    assert lines(text, "host-a (here)")[0].split()[0] == "up" and lines(text, "host-b")[0].split()[0] == "down"
+    assert lines(text, "host-a (here)")[0].split()[0] == "up"
+    assert lines(text, "host-b")[0].split()[0] == "down"
     assert "0.3 of 4" in text
 
 
 def test_hosts_of_a_redis_that_is_away_cannot_be_told(tmp_path: Path) -> None:
     code, text = shown_by(Host(tmp_path, NOBODYS).static, hosts_seen, False)
-    assert code == 1 and text.startswith("Redis (127.0.0.1:1): ")
+    assert code == 1
+    assert text.startswith("Redis (127.0.0.1:1): ")
 
 
 def test_events_are_told_oldest_first_as_many_as_are_wanted(host: Host, redis: RedisRunning) -> None:
@@ -140,7 +149,8 @@ def test_events_are_told_oldest_first_as_many_as_are_wanted(host: Host, redis: R
                                           "url": A, "what": "drain", "who": "ann", "why": f"reason {number}",
                                           "host": "host-b"})
     code, text = shown_by(host.static, events_seen, 2, False, False)
-    assert code == 0 and [line.rpartition(": ")[2] for line in text.strip().split("\n")] == [
+    assert code == 0
+    assert [line.rpartition(": ")[2] for line in text.strip().split("\n")] == [
         "reason 2  [host-b]", "reason 3  [host-b]"]
     assert f"override           orders.shop {A} drain by ann: reason 2" in text
 

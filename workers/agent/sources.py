@@ -18,6 +18,7 @@ from mesh.providers.kv import is_source, read_pairs, source_of
 from mesh.providers.kv_quiet import News
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
+from workers.agent.kv import look_once
 from workers.agent.listing import Listing
 from workers.agent.watch import Inbox, Watch
 
@@ -94,10 +95,12 @@ class Sources:
         return self.catalog.settle(self._entry_points)
 
 
-def read_once(static: Static) -> tuple[Settled, tuple[str, ...]]:
-    """What a start with these files would serve, and which files that are."""
+def read_once(static: Static, with_store: bool = False) -> tuple[Settled, tuple[str, ...]]:
+    """What a start with these files would serve, and which files that are; `with_store`: and with what Redis says."""
     sources = Sources(static)
     sources.look(0.0, anyway=True)
+    if with_store and static.redis_provider is not None:
+        sources.store_said(look_once(static.redis_provider))
     return sources.settle(), sources.catalog.files
 
 
