@@ -68,7 +68,7 @@ def look(config: str | None, paths: tuple[str, ...] = (), with_redis: bool = Fal
         static, warnings = read_static(config)
     except ConfigError as refused:
         return Checked(os.path.abspath(config or ""), (), refused.problems)
-    return look_at(static, warnings, paths, with_redis)
+    return look_at(static, tuple(warnings), paths, with_redis)
 
 
 def look_at(static: Static, warnings: tuple[Problem, ...] = (), paths: tuple[str, ...] = (),
