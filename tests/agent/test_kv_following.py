@@ -1,6 +1,7 @@
 """A real redis-server is followed as the agent does it; `history` has every set of routers that ever served."""
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kv_redis import SERVER, RedisRunning
+from kv_redis import SERVER, RedisRunning, until
 
 from mesh.model import EntryPoint, RedisProvider, RedisServer, Static
 from mesh.providers import kv_quiet
@@ -304,3 +305,26 @@ def test_a_cluster_is_followed(tmp_path: Path, follow: Follow) -> None:
         following.until(lambda: node.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         node.routes("a")
         following.until(lambda: following.now == {"a"})
+
+
+def test_a_failover_of_sentinel_is_followed(tmp_path: Path, follow: Follow) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(RedisRunning(tmp_path / "first"))
+        second = stack.enter_context(RedisRunning(
+            tmp_path / "second", "--replicaof", "127.0.0.1", str(first.port), "--repl-diskless-sync-delay", "0"))
+        watch = RedisRunning(tmp_path / "sentinel")
+        config = tmp_path / "sentinel" / "sentinel.conf"
+        config.write_text(f"sentinel monitor mesh 127.0.0.1 {first.port} 1\n"
+                          "sentinel down-after-milliseconds mesh 300\nsentinel failover-timeout mesh 3000\n")
+        watch.program = [str(SERVER), str(config), "--sentinel"]
+        stack.enter_context(watch)
+        first.routes("a")
+        until(lambda: second.client.exists("traefik/http/routers/a/rule"), "the replica has the keys")
+        until(lambda: watch.client.execute_command("SENTINEL REPLICAS", "mesh"), "Sentinel knows the replica")
+        following = follow(server=RedisServer(watch.server.addresses, sentinel="mesh"))
+        following.until(lambda: following.now == {"a"})
+        first.kill()
+        until(lambda: second.client.info("replication")["role"] == "master", "the replica takes over", 20.0)
+        second.routes("b")
+        following.until(lambda: following.now == {"a", "b"}, 20.0)
+        assert all("a" in routers for routers in following.history[following.history.index({"a"}):])
