@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mesh.model import LoadBalancer, Weighted
 from mesh.providers.catalog import Catalog, Settled
 from mesh.providers.file import FileSaid, read_file
-from mesh.providers.kv import read_pairs, source_of, unit_of
+from mesh.providers.kv import KvReader, read_pairs, source_of, unit_of
 
 REFERENCE = Path(__file__).parents[1] / "corpus" / "traefik" / "dynamic.yml"
 SHOP = {"http/routers/web/rule": "Host(`a.example`)", "http/routers/web/service": "shop",
@@ -255,3 +255,31 @@ KEYS = st.lists(st.sampled_from(["http", "routers", "services", "mesh", "tls", "
 @given(st.dictionaries(KEYS.map("/".join), st.one_of(st.none(), st.text(max_size=12))))
 def test_whatever_stands_there_is_read_without_a_fault(pairs: dict[str, str | None]) -> None:
     settled(pairs)
+
+
+def test_what_has_not_changed_is_not_read_again() -> None:
+    reader = KvReader("traefik", no_disk)
+    first = reader.read({**SHOP, "http/routers/web/priority": "high", "htpp/x": "y"})
+    again = reader.read({**SHOP, "http/routers/web/priority": "7", "htpp/x": "y"})
+    assert [one is other for one, other in zip(first.objects, again.objects, strict=True)] == [False, True]
+    assert first.problems == again.problems
+    assert not again.objects[0].problems
+
+
+@given(st.lists(st.dictionaries(KEYS.map("/".join), st.text(max_size=6)), min_size=2, max_size=4))
+def test_reading_in_steps_is_reading_at_once(steps: list[dict[str, str | None]]) -> None:
+    reader = KvReader("traefik", no_disk)
+    for pairs in steps:
+        said = reader.read(pairs)
+    assert said == read(steps[-1])
+
+
+def test_a_key_that_is_too_short_to_say_anything_is_told() -> None:
+    assert told({**SHOP, "http/routers": "x"}) == [
+        "redis:traefik/http/routers: warning: nothing is read from this key; wanted keys below it, such as"
+        " http/routers/NAME/rule"]
+
+
+def test_certificates_are_one_list() -> None:
+    pairs = {f"tls/certificates/{index}/certfile": f"{index}.pem" for index in (0, 1)}
+    assert [each.path for each in read(pairs).objects] == ["tls.certificates[0]", "tls.certificates[1]"]

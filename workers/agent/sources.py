@@ -14,7 +14,7 @@ from typing import Protocol
 from mesh.errors import Place, Problem
 from mesh.model import Static
 from mesh.providers.catalog import Catalog, Settled
-from mesh.providers.kv import is_source, read_pairs, source_of
+from mesh.providers.kv import KvReader, is_source, source_of
 from mesh.providers.kv_quiet import News
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
@@ -59,6 +59,7 @@ class Sources:
         self.files = Files(static.file_directory, static.file_filename, Quiet())
         self.catalog = Catalog.from_json(former, self.files.read_named) if former else Catalog(self.files.read_named)
         self.store = source_of(static.redis_provider.root_key) if static.redis_provider is not None else ""
+        self._reader = KvReader(self.store.partition(":")[2], self.files.read_named)
         for source in filter(is_source, self.catalog.files):
             if source != self.store:
                 self.catalog.said(source, None)         # no provider of this static file
@@ -82,7 +83,8 @@ class Sources:
         if news.away:
             self.catalog.said(self.store, news.away)
             return [self.store]
-        said = read_pairs(news.pairs, self.store.partition(":")[2], self.files.read_named, news.holds)
+        self.files.naming(self.store)
+        said = self._reader.read(news.pairs, news.holds)
         is_held = self.catalog.take(self.store, said)
         if news.is_bare:
             still = "; what stood there before still serves" if is_held or news.pairs else ""
