@@ -33,6 +33,35 @@ def _json(call: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program.")(call)
 
 
+def _redis(call: F) -> F:
+    return click.option("--redis", metavar="ADDRESS", default="", help="host:port or unix:///path.  [that of the static"
+                        " file, else the one that hostmesh runs on this host]")(call)
+
+
+class Span(click.ParamType):
+    """A span of time such as 15s, in seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from mesh.providers.kinds import duration
+
+        seconds = value if isinstance(value, float) else duration(value)
+        if seconds < 0 or seconds > 86400:
+            self.fail(f'"{value}" is not a span of time such as 15s or 1m30s, a day at most', param, ctx)
+        return float(seconds)
+
+
+def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, mark, said = value.partition("=")
+        if not mark or not key:
+            raise click.BadParameter(f"'{value}' has no =; wanted KEY=VALUE", ctx, param)
+        pairs[key] = said
+    return pairs
+
+
 class Command(click.Command):
     """A command that knows the nearest right word for a wrong option."""
 
@@ -286,6 +315,67 @@ def reload(config: str | None, as_json: bool) -> None:
     from workers.commands.reload import reload
 
     sys.exit(reload(config, as_json))
+
+
+@main.command()
+@_config
+@_json
+@_redis
+@click.option("--id", "id_", default="", metavar="ID", help="Its name in the mesh.  [host:port of the URL]")
+@click.option("--weight", type=click.IntRange(0, 1_000_000), default=1, metavar="N", help="Its share.  [1]")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A word about it, for people.")
+@click.option("--health", default="", metavar="PATH", help="It answers when GET PATH is answered 2xx or 3xx.  [when it"
+              " takes a connection]")
+@click.option("--ttl", type=Span(), default="15s", metavar="SPAN", help="How long the mesh believes it without a"
+              " heartbeat.  [15s]")
+@click.option("--no-ttl", is_flag=True, help="For ever, until it is deregistered; without COMMAND alone.")
+@click.option("--drain", type=Span(), default="5s", metavar="SPAN", help="How long requests under way have, before it"
+              " is stopped.  [5s]")
+@click.option("--stop-timeout", type=Span(), default="30s", metavar="SPAN", help="From TERM to KILL.  [30s]")
+@click.argument("service")
+@click.argument("url")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def register(config: str | None, as_json: bool, redis: str, id_: str, weight: int, meta: dict[str, str], health: str,
+             ttl: float, no_ttl: bool, drain: float, stop_timeout: float, service: str, url: str,
+             command: tuple[str, ...]) -> None:
+    """Tell the mesh of an instance, and run it.
+
+    With a COMMAND, runs it, registers it when its URL answers, keeps it registered, and when it is told to end (TERM,
+    INT) drains and deregisters it before it stops it. Signals, exit code and systemd's notifications pass through.
+    Without one, registers once. URL may be :PORT for this host's address.
+
+    \b
+        hostmesh register orders.shop http://10.0.3.17:8080 -- /usr/bin/orders --port 8080
+        ExecStart=hostmesh register orders.shop :8080 -- /usr/bin/orders --port 8080
+    """
+    if no_ttl and command:
+        raise click.UsageError("--no-ttl is for instances that nobody runs here: without COMMAND")
+    if not no_ttl and ttl < 1:
+        raise click.BadParameter("wanted 1s at least", param_hint="--ttl")
+    if health and not health.startswith("/"):
+        raise click.BadParameter(f"'{health}' is not a path; wanted /{health}", param_hint="--health")
+    from workers.commands.register import Asked
+    from workers.commands.register import register as answer
+
+    asked = Asked(service, url, id_, weight, meta, health, 0.0 if no_ttl else ttl, drain, stop_timeout, redis, config)
+    sys.exit(answer(asked, command, as_json))
+
+
+@main.command()
+@_config
+@_json
+@_redis
+@click.argument("service")
+@click.argument("url", metavar="URL|ID")
+def deregister(config: str | None, as_json: bool, redis: str, service: str, url: str) -> None:
+    """Take an instance out of the mesh.
+
+    One that hostmesh register runs comes back by its heartbeat: stop it, or drain it.
+    """
+    from workers.commands.register import Asked
+    from workers.commands.register import deregister as answer
+
+    sys.exit(answer(Asked(service, url, redis=redis, config=config), as_json))
 
 
 @main.command()

@@ -36,7 +36,8 @@ class Instance:
     """One endpoint that registered itself.
 
     `service` is `<service>.<namespace>`, `source` who knows of it (redis, systemd), `id` its name there, `host` where
-    it runs ("": not said).  A draining one gets nothing new.  `wrong` says why its words cannot be read ("": they can).
+    it runs ("": not said).  A draining one stays an endpoint, and the table bars it from anything new: what is under
+    way and sticky goes on.  `wrong` says why its words cannot be read ("": they can).
     """
 
     service: str
@@ -212,15 +213,13 @@ def _make(service: str, base: Service | None, joining: tuple[Instance, ...], for
             Place(joining[0].source), f"mesh.services.{service}", "its instances do not join: it is no load balancer",
             "warning"),))
     servers = list(how.servers)
-    taken = {plain_url(server.url): index for index, server in enumerate(servers)}
+    taken = {plain_url(server.url) for server in servers}
     for instance in joining:
         if (problem := complaint(instance)) is not None:
             problems.append(problem)
-        elif (index := taken.get(instance.url)) is None:
-            taken[instance.url] = len(servers)
-            servers.append(Server(instance.url, 0 if instance.draining else instance.weight))
-        elif instance.draining and index < len(how.servers):
-            servers[index] = replace(servers[index], weight=0)
+        elif instance.url not in taken:
+            taken.add(instance.url)
+            servers.append(Server(instance.url, instance.weight))
     if base is not None:
         joined = replace(how, servers=tuple(servers))
         return _Made(base, joining, base if joined == how else replace(base, how=joined), None, tuple(problems))

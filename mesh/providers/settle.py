@@ -145,7 +145,7 @@ class _Resolver:
         known = [_word(other) for other in self.named if other.startswith(f"{section}/")]
         hint = did_you_mean(_word(key), known)
         if not hint and name.endswith("@mesh"):
-            hint = f"a file names instances that register themselves once mesh.services.{name[:-5]} is said, {{}} at least"
+            hint = f"instances that register themselves are named by files once mesh.services.{name[:-5]} is said"
         return Failure(key, f"{what} is not defined", hint)
 
 

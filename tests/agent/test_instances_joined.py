@@ -67,10 +67,12 @@ def test_an_instance_is_found_by_its_endpoint():
     assert instances.find("orders.shop", C) is None
 
 
-def test_draining_endpoints_are_those_that_nobody_else_serves():
+def test_behind_an_endpoint_stands_the_instance_that_stays():
     instances = Instances()
     instances.replace("redis", [one(A, draining=True), one(A, id="b"), one(B, id="c", draining=True)])
-    assert instances.draining() == {("orders.shop@mesh", B)}
+    found = instances.by_endpoint()
+    assert {key: each.id for key, each in found.items()} == {("orders.shop", A): "b", ("orders.shop", B): "c"}
+    assert found["orders.shop", B].draining
 
 
 def test_what_a_former_agent_knew_stays_until_its_source_speaks():

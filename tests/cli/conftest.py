@@ -1,4 +1,4 @@
-"""An instance of its own for a test that wants one."""
+"""An instance, or a registry, of its own for a test that wants one."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from instances import Instance
+from registry_running import registry, unserved
+
+__all__ = ["instance", "registry", "unserved"]
 
 
 @pytest.fixture

@@ -74,14 +74,14 @@ def test_the_options_of_the_file_hold_for_whoever_joins():
     assert now == replace(how, servers=(Server(A), Server(B)))
 
 
-def test_a_draining_instance_gets_nothing_new():
-    dynamic = with_instances(settled(FILE).dynamic, [one(A, draining=True), one(B, draining=True), one(C)])
-    assert [server.weight for server in dynamic.services["orders.shop@mesh"].how.servers] == [0, 0, 1]
+def test_a_draining_instance_is_an_endpoint_as_before():
+    before, now = (with_instances(Dynamic(), [one(A, draining=draining), one(B)]) for draining in (False, True))
+    assert before == now
 
 
-def test_a_successor_at_the_same_url_serves_while_its_predecessor_leaves():
-    dynamic = with_instances(Dynamic(), [one(A, id="a", draining=True), one(A, id="b")])
-    assert dynamic.services["orders.shop@mesh"].how.servers == (Server(A),)
+def test_of_two_instances_at_one_url_the_one_that_stays_has_the_word():
+    dynamic = with_instances(Dynamic(), [one(A, id="a", draining=True), one(A, id="b", weight=3)])
+    assert dynamic.services["orders.shop@mesh"].how.servers == (Server(A, 3),)
 
 
 @pytest.mark.parametrize("instance, words", [

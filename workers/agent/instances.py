@@ -88,16 +88,13 @@ class Instances:
         each = self._by_service.get(service.removesuffix("@mesh"), ())
         return next((instance for instance in each if instance.url == url), None)
 
-    def draining(self) -> frozenset[tuple[str, str]]:
-        """Endpoints that are about to leave, as (qualified service, url): for the table's DRAIN bit."""
-        found = set()
+    def by_endpoint(self) -> dict[tuple[str, str], Instance]:
+        """Who stands behind each endpoint, by `<service>.<namespace>` and url: what the table shows, and drains."""
+        found: dict[tuple[str, str], Instance] = {}
         for service, each in self._by_service.items():
-            before = ""                         # of one url, the instance that stays comes first
-            for instance in each:
-                if instance.draining and instance.url != before:
-                    found.add((f"{service}@mesh", instance.url))
-                before = instance.url
-        return frozenset(found)
+            for instance in each:               # of one url, the one that stays comes first
+                found.setdefault((service, instance.url), instance)
+        return found
 
     def to_json(self) -> bytes:
         """All that is known, in one line, for the agent that comes next."""

@@ -1,5 +1,5 @@
 """A client's connection: when its next request comes, and whether it is still there."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from mesh.http1.hop cimport Peer
 from workers.proxy.door cimport Door
@@ -14,6 +14,7 @@ cdef enum:
 cdef class Client(Stream):
     cdef Door door
     cdef Peer peer
+    cdef uint64_t hash              # of its address; 0: nobody has asked for it yet
     cdef int port
     cdef object thread              # this connection's greenlet; None while it is parked
     cdef int64_t opened_ms
@@ -25,4 +26,5 @@ cdef class Client(Stream):
     cdef bint _gives_way(self) except -1
     cdef bint awaits_request(self) except -1    # True: some of one is there; False: it is over, or parked until one comes
     cdef int park(self) except -1
+    cdef uint64_t hashed(self) noexcept         # the hash of its address
     cdef void reset_at_close(self) noexcept

@@ -3,8 +3,9 @@
 Owns what can be known of a client without reading: that it is idle, has ended its side, has reset the connection, or
 hides its end behind bytes that nobody has read yet.  What a request is, exchange.pyx knows.  Floor 3.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
+from mesh.balance.hrw cimport fnv64a
 from workers.proxy.door cimport Door
 from workers.proxy.stream cimport FAILED, SMALL, WOKEN, WRITE, Stream, now_us, wait, watch
 
@@ -98,6 +99,11 @@ cdef class Client(Stream):
         """If it is idle for so long, it is closed."""
         if self.idle:
             self.deadline_ms = now_us() // 1000 + ms
+
+    cdef uint64_t hashed(self) noexcept:
+        if not self.hash:
+            self.hash = fnv64a(<const char *>self.peer.address, len(self.peer.address))
+        return self.hash
 
     cdef void reset_at_close(self) noexcept:
         """Its close will be a reset: for one who could take the end of the connection for the end of a body."""

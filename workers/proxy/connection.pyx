@@ -91,8 +91,8 @@ cdef class Connection(Client):
         if got <= 0:
             return self._over()
         exchange = <Exchange>spare.pop() if spare else Exchange()
+        self.exchange = exchange
         if exchange.begin(self):
-            self.exchange = exchange
             if exchange.how == UNDER_WAY and exchange.may_park():
                 exchange.up.partner = self
                 exchange.up.parked = True
@@ -100,6 +100,7 @@ cdef class Connection(Client):
                 watch(exchange.up)
                 return watch(self)
         else:
+            self.exchange = None
             give_back(exchange)
         return self._hand_over()
 
@@ -146,9 +147,12 @@ cdef class Connection(Client):
         return 0
 
     cdef void _broke(self):
+        cdef Exchange exchange = self.exchange
         self.door.logger.exception("a connection ended by an error inside hostmesh")
         self.exchange = None
         try:
+            if exchange is not None:
+                exchange.abandon()
             self._over()
         except Exception:
             self.door.logger.exception("and could not be closed")

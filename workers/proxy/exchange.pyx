@@ -1,7 +1,7 @@
 """One request and its answer, from the head to the account.
 
-Owns the order of things: read the head, find the router, pick the endpoint, relay (relay.pyx), tell the client what
-became of it, account.  Floor 3.
+Owns the order of things: read the head, find the router, have an endpoint picked (trying.pyx), relay (relay.pyx), tell
+the client what became of it, account.  Floor 3.
 
 A request is never lost or doubled by us:
 - a connect that fails has sent nothing: the next endpoint is tried, whatever the method;
@@ -12,26 +12,26 @@ A request is never lost or doubled by us:
 """
 from libc.stdint cimport int64_t
 
+from mesh.balance.balance cimport ENDED, ENDED_BADLY, ENDED_WELL
 from mesh.http1.head cimport (
     CONNECT, DELETE, GET, HEAD, KEEP_ALIVE, OPTIONS, PUT, TRACE, VIA, RequestHead,
 )
-from mesh.plan cimport Endpoint, Route, Service
+from mesh.plan cimport Route
 from workers.proxy.account cimport Account
 from workers.proxy.client cimport Client
 from workers.proxy.door cimport Door
 from workers.proxy.outcome cimport Outcome
 from workers.proxy.pipe cimport give_pipe
-from workers.proxy.relay cimport ANSWERED, BROKEN, GONE, LATE, LOST, SLOW, TO_BEGIN, UNDER_WAY
+from workers.proxy.relay cimport ANSWERED, BROKEN, CUT, GONE, LATE, LOST, ODD, SLOW, TO_BEGIN, UNDER_WAY
 from workers.proxy.stream cimport FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, give_buffer, now_us, piece_clear, wait
-from workers.proxy.telling cimport Telling
+from workers.proxy.trying cimport Trying
 from workers.proxy.tunnel cimport tunnel
 from workers.proxy.upstream cimport Pool, Upstream
 
 import re
 
 cdef enum:
-    TRIES = 3                   # endpoints that one request is sent to at most
-    MOST_LOOKS = 64             # picks that look for one that was not tried
+    RACE_US = 1000000           # a reused connection that ends later than this was not about to be closed anyway
     MOST_HOPS = 8               # through proxies of ours: an endpoint that is the proxy itself would go on for ever
 
 TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?([0-9]{1,6})", re.IGNORECASE)
@@ -45,7 +45,7 @@ def look_at_clock(int64_t wall_us):
     wall_offset_us = wall_us - now_us()
 
 
-cdef class Exchange(Telling):
+cdef class Exchange(Trying):
     """Everything that one request needs while it is under way; used again for others."""
 
     cdef bint run(self, Client client) except -1:
@@ -84,7 +84,7 @@ cdef class Exchange(Telling):
             return False
         self.next_at = self.body_at = got
         self._has_head()
-        self._pick()
+        self.pick(outcome.began_us // 1000)
         self.how = TO_BEGIN
         if outcome.endpoint is None:
             return True
@@ -94,6 +94,14 @@ cdef class Exchange(Telling):
             self.prepare()
             self.how = self.advance()
         return True
+
+    cdef int abandon(self) except -1:
+        """From the hub, after an error inside hostmesh: nothing is told to anybody, and nothing stays behind."""
+        self.tried(ENDED, now_us())
+        if self.up is not None:
+            self.up.close()
+            self.up = None
+        return 0
 
     cdef int _open(self, Client client) except -1:
         """A request begins."""
@@ -112,7 +120,8 @@ cdef class Exchange(Telling):
         self.has_body = self.body_filled = self.is_fed = self.is_odd_body = self.has_answer = self.is_tunnel = False
         self.unframed = False
         self.replayable = self.closing = True
-        self.sent_us = self.ended_us = 0
+        self.sent_us = self.ended_us = self.answered_us = 0
+        self.start()
         piece_clear(&self.to_up)
         piece_clear(&self.to_client)
         return 0
@@ -212,7 +221,7 @@ cdef class Exchange(Telling):
         outcome.route = self.door.table.find(request)
         if outcome.route is None:
             return self.answer(404, b"no router matches this request (hostmesh explain tells why)")
-        self._pick()
+        self.pick(now_us() // 1000)             # its head may have taken a while
         return self._forward(TO_BEGIN)
 
     cdef bint _goes_round(self) except -1:
@@ -222,19 +231,6 @@ cdef class Exchange(Telling):
             passed += (<bytes>value).count(b" hostmesh")
         return passed >= MOST_HOPS
 
-    cdef int _pick(self) except -1:
-        """Whose turn it is, and what stays the same however often the request is sent."""
-        cdef int method = self.request.method_id
-        cdef Service service = self.outcome.route.service.leaf()
-        if service is not None:
-            self.outcome.service = service
-            self.outcome.endpoint = service.pick()
-        self.is_idempotent = method == GET or method == HEAD or method == PUT or method == DELETE or method == OPTIONS
-        self.wants_fresh = False
-        self.tried = None
-        self.request_id()
-        return 0
-
     cdef bint _forward(self, int how) except -1:
         """Sends the request to an endpoint, or to another where that is safe, and relays the answer.
 
@@ -243,20 +239,28 @@ cdef class Exchange(Telling):
         cdef Outcome outcome = self.outcome
         cdef Client client = self.client
         cdef Pool pool
+        cdef int64_t dial_until_ms, until_ms
+        cdef bint is_its_fault
         if outcome.endpoint is None:
-            return self.answer(503, b"the service has no endpoint")
+            if outcome.service is None or not outcome.service.endpoints:
+                return self.answer(503, b"the service has no endpoint")
+            return self.answer(503, b"no endpoint of the service may serve now: down, ejected, drained or disabled")
         while True:
             if how == TO_BEGIN:
                 pool = <Pool>outcome.endpoint.pool
                 self.up = None if self.wants_fresh else pool.take(self.is_idempotent)
                 self.is_fresh = self.up is None
                 if self.is_fresh:
-                    self.up = pool.connect(client, client.thread, self.soonest(self.from_now(pool.dial_ms)), &how)
+                    dial_until_ms = self.from_now(pool.dial_ms)
+                    until_ms = self.soonest(dial_until_ms)
+                    self.up = pool.connect(client, client.thread, until_ms, &how)
                     if self.up is None:
                         if how > 0 and (how & WOKEN or self.has_hung()):
                             return self._end(GONE)
+                        # out of a time that was the request's says as little of the endpoint as what the proxy lacked
+                        is_its_fault = until_ms == dial_until_ms if how > 0 else not pool.is_lacking
                         how = TO_BEGIN
-                        if self._another():
+                        if self.another(ENDED_BADLY if is_its_fault else ENDED):
                             continue
                         return self.answer(pool.status, pool.why)
                 self.prepare()
@@ -268,40 +272,24 @@ cdef class Exchange(Telling):
             self.up.close()
             self.up = None
             how = TO_BEGIN
+            # that an idle connection was just being closed says nothing of the endpoint
+            is_its_fault = self.is_fresh or (self.sent_us and now_us() - self.sent_us > RACE_US)
             if self.replayable and (self.is_idempotent or not self.sent_any):
                 if not self.is_fresh:
-                    # that an idle connection was just being closed says nothing of the endpoint
                     self.wants_fresh = True
                     outcome.retries += 1
                     continue
-                if self._another():
+                if self.another(ENDED_BADLY):
                     continue
+            self.tried(ENDED_BADLY if is_its_fault else ENDED, now_us())
             return self.answer(502, b"the endpoint closed the connection before it answered")
-
-    cdef bint _another(self) except -1:
-        """Whether there is an endpoint that was not tried yet; from now on it is the outcome's."""
-        cdef Outcome outcome = self.outcome
-        cdef Endpoint other
-        cdef Py_ssize_t look
-        if self.tried is None:
-            self.tried = []
-        self.tried.append(outcome.endpoint)
-        self.wants_fresh = False
-        if len(self.tried) >= TRIES:
-            return False
-        for look in range(min(2 * len(outcome.service.endpoints), MOST_LOOKS)):
-            other = outcome.service.pick()
-            if other not in self.tried:
-                outcome.endpoint = other
-                outcome.retries += 1
-                return True
-        return False
 
     cdef bint _end(self, int how) except -1:
         """What the client is told, and whether its connection goes on."""
         cdef Outcome outcome = self.outcome
         if how == ANSWERED:
             return self._finish()
+        self.tried(ENDED_BADLY if how == CUT or how == LATE or how == ODD else ENDED, now_us())
         if how == GONE or self.has_answer:
             if self.has_answer:
                 outcome.cut = True
@@ -326,7 +314,10 @@ cdef class Exchange(Telling):
         cdef Upstream up = self.up
         if self.is_tunnel:
             tunnel(self)
+            if not up.error:
+                self.verdict = ENDED_WELL
             return False
+        self.verdict = ENDED_BADLY if self.is_failure() else ENDED_WELL
         if (self.upload_over and not self.upload_broken and not self.response.close and not self.response.until_close
                 and self.excess == 0):
             self.up = None
@@ -336,6 +327,7 @@ cdef class Exchange(Telling):
         if not self.closing:
             return True
         if not self.is_taken() or client.readable or client.n > self.next_at:
+            self.tried(self.verdict, now_us())
             self.linger()
         return False
 
@@ -346,6 +338,7 @@ cdef class Exchange(Telling):
         cdef Route route = outcome.route
         cdef Door door = self.door
         cdef int64_t now = now_us()
+        self.tried(self.verdict, now)
         if self.up is not None:
             self.up.close()                     # it was not given back: nobody knows what it would say next
             self.up = None
@@ -367,7 +360,8 @@ cdef class Exchange(Telling):
                 door.log.record(outcome)
         client.consume(min(self.next_at, client.n))
         self.client = None
-        self.client_tail = self.up_tail = None
+        self.client_tail = self.up_tail = self.added = None
+        self.balance = None
         if self.out_size > SMALL:
             give_buffer(self.out, self.out_size)
             self.out = NULL

@@ -20,7 +20,8 @@ cdef enum:
     LOST                # the connection broke before a byte of an answer
     ODD                 # the answer is not HTTP as it must be, or broke off in its head
     LATE                # no answer in time
-    CUT                 # the answer broke off, or took too long, after the client had its head
+    CUT                 # the answer broke off after the client had its head
+    OVERDUE             # it, or its client, took too long after that
     GONE                # the client
     SLOW                # the client sends its body too slowly
     BROKEN              # the client's body is not framed as it must be
@@ -44,6 +45,7 @@ cdef class Relay:
     cdef Piece to_up, to_client
     cdef Pipe pipe                  # the rest of the answer goes through it; to_client.left is what it holds
     cdef bytes up_tail, client_tail # the end of a chunked body with its trailers, for the pieces to point to
+    cdef bytes added                # whole lines that the answer's head gets from us; None: there are none
     cdef Py_ssize_t body_at         # where the request's body begins in the client's buffer
     cdef Py_ssize_t next_at         # where the next request begins
     cdef Py_ssize_t held            # payload of the request that stands at body_at
@@ -67,7 +69,8 @@ cdef class Relay:
     cdef int in_a_row               # moves since it last waited
     cdef bint moved                 # and it could have gone on, but it is the others' turn
     cdef int64_t sent_us, ended_us  # when the request had been sent, when the endpoint's last byte had come
-    cdef int64_t answered_ms        # when the head of the answer had come
+    cdef int64_t answered_us        # when the head of the answer had come; 0: all of it came with its head, or no limit
+    #                                 needs to be known
     cdef inline bint is_taken(self) noexcept
     cdef int prepare(self) except -1            # makes the request ready for the outcome's endpoint, as often as wanted
     cdef int _take_body(self, Py_ssize_t count) except -9

@@ -65,7 +65,7 @@ cdef class Relay:
         rewrite.framing = CHUNKED if request.chunked else SIZED if request.length >= 0 else NO_BODY
         at_least(&self.out, &self.out_size, rewrite.room(request) + TOGETHER)
         self.upload_over = self.upload_broken = self.sent_any = self.any_answer = self.is_ahead = False
-        self.excess = 0
+        self.excess = self.sent_us = 0
         self.response.reset()
         piece_clear(&self.to_up)
         piece_set(&self.to_up, 0, self.out, rewrite.write(self.out, request))
@@ -170,7 +170,7 @@ cdef class Relay:
         """
         cdef Client client = self.client
         cdef int from_client = 0, from_up = 0, how
-        cdef int late = CUT
+        cdef int late = OVERDUE
         cdef int64_t until_ms = 0, other_ms, deadline_ms
         cdef bint is_hidden                 # the client's end would be, by what it has sent already
         if self.to_client.left:
@@ -223,7 +223,7 @@ cdef class Relay:
             if not deadline_ms or other_ms < deadline_ms:
                 deadline_ms = other_ms
         if self.has_answer and self.door.write_ms:
-            other_ms = self.answered_ms + self.door.write_ms
+            other_ms = self.answered_us // 1000 + self.door.write_ms
             if not deadline_ms or other_ms < deadline_ms:
                 deadline_ms = other_ms
         if self.client.hung_ms:
@@ -342,6 +342,7 @@ cdef class Relay:
         cdef ResponseHead response = self.response
         cdef RequestHead request = self.request
         cdef Upstream up = self.up
+        cdef Py_ssize_t written, added = len(self.added) if self.added is not None else 0
         cdef int framing
         if response.status == 101:
             if not request.upgrade or not response.upgrade:
@@ -363,10 +364,14 @@ cdef class Relay:
         if up.size - length < ROOM:
             up.need(up.size + SMALL)
             response.base = up.buf
-        at_least(&self.back, &self.back_size, response_room(response) + TOGETHER)
+        at_least(&self.back, &self.back_size, response_room(response) + added + TOGETHER)
+        written = write_response(self.back, response, request.minor, framing, self.closing, self.door.date)
+        if added:
+            memcpy(self.back + written - 2, <const char *>self.added, added)        # before the empty line
+            written += added
+            memcpy(self.back + written - 2, b"\r\n", 2)
         piece_clear(&self.to_client)
-        piece_set(&self.to_client, 0, self.back,
-                  write_response(self.back, response, request.minor, framing, self.closing, self.door.date))
+        piece_set(&self.to_client, 0, self.back, written)
         if self.is_tunnel or response.no_body or response.length == 0:
             self.got.done = True
             self.excess = 0 if self.is_tunnel else up.n - length
@@ -379,7 +384,8 @@ cdef class Relay:
             together(&self.to_client, self.back)
         self.outcome.status = response.status
         self.has_answer = True
-        self.answered_ms = now_us() // 1000 if self.door.write_ms else 0
+        # of an answer that came whole, its end tells when it came
+        self.answered_us = now_us() if not self.got.done or self.door.write_ms else 0
         return MOVED
 
     cdef int _take_payload(self, Py_ssize_t count) except -99:

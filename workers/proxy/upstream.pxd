@@ -46,6 +46,7 @@ cdef class Pool:
     cdef bint _retired
     cdef const char *why        # after a connect that failed: what to tell the client, and with which status
     cdef int status
+    cdef bint is_lacking        # and it was the proxy that lacked something, which says nothing of the endpoint
     cdef readonly int64_t made      # connections that were made
     # What the endpoint's idle time seems to be, in microseconds; 0: not known
     cdef int64_t _closed_us[CLOSINGS]

@@ -346,6 +346,7 @@ cdef class Pool:
         cdef Upstream up
         how[0] = FAILED
         self.why, self.status = b"the endpoint's name cannot be resolved", 503
+        self.is_lacking = False
         self._turn += 1
         for number in range(count):
             address = <bytes>self.addresses[(self._turn + number) % count]
@@ -369,9 +370,10 @@ cdef class Pool:
         cdef const sockaddr *packed = <const sockaddr *>PyBytes_AS_STRING(address)
         cdef int yes = 1, error = 0, how, idle = IDLE_S, interval = INTERVAL_S, probes = PROBES
         cdef socklen_t size = sizeof(error)
-        self.status = 503
+        self.status, self.is_lacking = 503, False
         cdef int fd = c_socket(packed.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
         if fd < 0:
+            self.is_lacking = True
             self.why = (b"the proxy has no descriptor left for a connection" if errno == EMFILE or errno == ENFILE
                         else b"the proxy cannot make a connection")
             return FAILED
@@ -397,6 +399,7 @@ cdef class Pool:
         else:
             c_close(fd)
         up.error = error
+        self.is_lacking = error == EADDRNOTAVAIL
         self.why = (b"the endpoint refused the connection" if error == ECONNREFUSED
                     else b"the proxy has no local port left for a connection" if error == EADDRNOTAVAIL
                     else b"the endpoint cannot be reached")

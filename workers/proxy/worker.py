@@ -88,6 +88,7 @@ class ProxyWorker(Worker):
         self.pieces = Pieces()
         self.grace_s = max((e.grace_timeout for e in static.entry_points.values()), default=0.0)
         listeners = [(static.entry_points[name], self.app.listeners[name].sock) for name in static.entry_points]
+        self.slots = memory.slots
         self.front = Front(listeners, self.column, static, self.log.logger)
         while self.alive:
             self._tick()
@@ -108,6 +109,10 @@ class ProxyWorker(Worker):
             self.log.reopen_files()
             self.front.reopen_log()
         self.front.tick()
+        if self.plan is not None:
+            # who has which share of a service's requests: an operator's word, a slow start, an ejection that has ended
+            while self.plan.refresh(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000):
+                gevent.sleep(0)
 
     def _follow(self) -> None:
         """Takes the newest plan from the board, compiles it between requests, and serves from it."""
@@ -118,7 +123,8 @@ class ProxyWorker(Worker):
         try:
             wanted, data = self.board.read()
             dynamic, self.pieces = _between_requests(read_json(data, self.pieces))
-            plan = _between_requests(compile_plan(dynamic, self.static.entry_points, self.plan, self.number))
+            plan = _between_requests(compile_plan(dynamic, self.static.entry_points, self.plan, self.number,
+                                                   self.slots))
             for problem in plan.problems:
                 self.log.error("%s", problem)
             self.front.resolve(plan)
