@@ -124,16 +124,17 @@ def run(config: str | None) -> None:
 @main.command()
 @_config
 @_json
+@click.option("--redis", "with_redis", is_flag=True, help="Look at what the Redis provider says, too.")
 @click.argument("files", nargs=-1, type=click.Path())
-def check(config: str | None, as_json: bool, files: tuple[str, ...]) -> None:
+def check(config: str | None, as_json: bool, with_redis: bool, files: tuple[str, ...]) -> None:
     """Tell everything that is wrong with the configuration.
 
     It is read as a start or a reload would read it, and nothing is changed. With FILES (dynamic files or directories
-    of them) these are read in place of those that the static file names.
+    of them) these are read in place of those that the static file names. Redis is looked at with --redis alone.
     """
     from workers.commands.check import check
 
-    sys.exit(check(config, files, as_json))
+    sys.exit(check(config, files, as_json, with_redis))
 
 
 @main.command()

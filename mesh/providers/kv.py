@@ -15,11 +15,11 @@ is told.  Where Traefik sorts numbers as text (10 before 2) and refuses everythi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mesh.errors import Place, Problem, did_you_mean
-from mesh.providers.file import ALL_SECTIONS, OWN_SECTIONS, FileSaid, read_said
+from mesh.providers.file import ALL_SECTIONS, OWN_SECTIONS, FileSaid, Said, read_said
 from mesh.providers.shape import Anything, Either, Kind, ListOf, MapOf, Read, Shape
 from mesh.providers.shapes_later import SECTIONS as LATER_SECTIONS
 from mesh.providers.tree import Item, Node, Scalar, Sequence
@@ -33,6 +33,10 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _ROOTS = tuple(dict.fromkeys(path.split(".")[0] for path in ALL_SECTIONS))
 _KINDS: dict[str, Kind] = {**{path: MapOf(shape) for path, (_, shape) in OWN_SECTIONS.items()}, **LATER_SECTIONS}
+
+_NAME_AT = 2                                # slashes in the shortest key that says something: http/routers/web
+_LIST = "tls/certificates"                  # the one section that is a list, and so has no names
+_FILES = "http/serverstransports/"          # what stands there may name files, which change by themselves
 
 NO_TEXT = None          # the value of a key that holds a hash, a list or bytes that are no text
 
@@ -49,7 +53,16 @@ def is_source(name: str) -> bool:
 
 def unit_of(key: str) -> str:
     """What a key (below the root key) belongs to: an object such as http/routers/web; objects are believed whole."""
-    return "/".join(key.split("/", 3)[:3]).lower()
+    unit = "/".join(key.split("/", 3)[:3]).lower()
+    return _LIST if unit.startswith(f"{_LIST}/") else unit
+
+
+def units_of(pairs: Mapping[str, str | None]) -> dict[str, dict[str, str | None]]:
+    """The pairs by what they belong to."""
+    units: dict[str, dict[str, str | None]] = {}
+    for key, value in pairs.items():
+        units.setdefault(unit_of(key), {})[key] = value
+    return units
 
 
 @dataclass(slots=True)
@@ -64,26 +77,71 @@ class _Twig:
     again: _Twig | None = None          # the same in another spelling, with another value
 
 
-def read_pairs(pairs: Mapping[str, str | None], root_key: str, read: Read, holds: Iterable[str] = ()) -> FileSaid:
-    """Everything that these pairs say; keys are below the root key.  Never raises for what stands in them.
+class KvReader:
+    """Reads what the pairs of one store say; an object whose pairs are as they were is not read again (200 us each).
 
-    `holds` are the beginnings of dotted paths about which the pairs say nothing for now.
+    Never raises for what stands there.  `read` is for files that values name.
     """
-    source = source_of(root_key)
-    root = _grow(pairs)
-    paths: list[str] = []
 
-    def place_of(file: str, line: int, column: int) -> Place:
-        return Place(file, key=paths[line])
+    def __init__(self, root_key: str, read: Read) -> None:
+        self._source, self._read_file = source_of(root_key), read
+        self._kept: dict[str, tuple[dict[str, str | None], list[Said]]] = {}
 
-    tree = _Fitting(paths).root(root)
-    said = read_said(tree, source, read, PROVIDER, place_of)
-    # Keys are taken away one by one and on purpose: nothing is held that is not said to be.
-    said.holds = list(holds)
-    said.problems += _slips(root, source)
-    said.problems += [Problem(Place(source, key=key), "", "a hash, a list or bytes that are no text; wanted text",
-                              "warning") for key, value in pairs.items() if value is NO_TEXT]
-    return said
+    def read(self, pairs: Mapping[str, str | None], holds: Iterable[str] = ()) -> FileSaid:
+        """Everything that these pairs say; keys are below the root key.
+
+        `holds` are the beginnings of dotted paths about which the pairs say nothing for now.
+        """
+        units = units_of({key: value for key, value in pairs.items() if key.rstrip("/").count("/") >= _NAME_AT})
+        fresh = {unit: said for unit, said in units.items() if unit not in self._kept or self._kept[unit][0] != said}
+        read = self._read({key: value for said in fresh.values() for key, value in said.items()})
+        objects: dict[str, list[Said]] = {}
+        for each in read.objects:
+            objects.setdefault(_unit_of_path(each.path), []).append(each)
+        kept = {unit: self._kept[unit] for unit in units if unit not in fresh}
+        every = {**{unit: said for unit, (_, said) in kept.items()}, **objects}
+        # what makes no object has something else to tell, each time
+        kept |= {unit: (fresh[unit], said) for unit, said in objects.items() if not unit.startswith(_FILES)}
+        self._kept = kept
+        problems = [*read.problems, *self._of_keys(pairs)]
+        # Keys are taken away one by one and on purpose: nothing is held that is not said to be.
+        return FileSaid([each for unit in sorted(every) for each in every[unit]], problems, list(holds))
+
+    def _read(self, pairs: Mapping[str, str | None]) -> FileSaid:
+        paths: list[str] = []
+
+        def place_of(file: str, line: int, column: int) -> Place:
+            return Place(file, key=paths[line])
+
+        return read_said(_Fitting(paths).root(_grow(pairs)), self._source, self._read_file, PROVIDER, place_of)
+
+    def _of_keys(self, pairs: Mapping[str, str | None]) -> Iterator[Problem]:
+        """What is wrong with keys: roots that are ours but for a slip of the pen, values that are no text."""
+        slips: dict[str, str] = {}
+        for key, value in pairs.items():
+            root = key.partition("/")[0]
+            if root.lower() not in _ROOTS:
+                slips.setdefault(root.lower(), root)
+            elif value is NO_TEXT:
+                yield Problem(Place(self._source, key=key), "", "a hash, a list or bytes that are no text; wanted text",
+                              "warning")
+            elif key.rstrip("/").count("/") < _NAME_AT:
+                yield Problem(Place(self._source, key=key), "", "nothing is read from this key; wanted keys below it,"
+                              " such as http/routers/NAME/rule", "warning")
+        for root in slips.values():
+            if hint := did_you_mean(root, _ROOTS):
+                yield Problem(Place(self._source, key=root), "", f"{root} is not a known section", "warning",
+                              "unknown-field", hint)
+
+
+def read_pairs(pairs: Mapping[str, str | None], root_key: str, read: Read, holds: Iterable[str] = ()) -> FileSaid:
+    """The same, once."""
+    return KvReader(root_key, read).read(pairs, holds)
+
+
+def _unit_of_path(path: str) -> str:
+    """The unit that an object was made of: its path is http.routers.web, or tls.certificates[0]."""
+    return _LIST if path.startswith("tls.certificates[") else unit_of("/".join(path.split(".", 2)))
 
 
 def _grow(pairs: Mapping[str, str | None]) -> _Twig:
@@ -102,16 +160,6 @@ def _grow(pairs: Mapping[str, str | None]) -> _Twig:
             twig.value, twig.is_said = pairs[key], True
             twig.path = key.rstrip("/")
     return root
-
-
-def _slips(root: _Twig, source: str) -> list[Problem]:
-    """Roots that are ours but for a slip of the pen."""
-    problems = []
-    for name, twig in root.twigs.items():
-        if name not in _ROOTS and (hint := did_you_mean(name, _ROOTS)):
-            problems.append(Problem(Place(source, key=twig.path), "", f"{twig.name} is not a known section", "warning",
-                                    "unknown-field", hint))
-    return problems
 
 
 class _Fitting:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mesh.providers.kv import unit_of
+from mesh.providers.kv import units_of
 
 QUIET_S = 0.5           # a tool that writes a service key by key rarely pauses longer between two of them
 MOST_S = 3.0            # a key that is written all the time must not keep everything else from being taken
@@ -82,9 +82,7 @@ class Steady:
             self._next = None
             return                                  # as cheap as a comparison, nearly always
         self._is_fresh = True
-        units: dict[str, dict[str, str | None]] = {}
-        for key, value in pairs.items():
-            units.setdefault(unit_of(key), {})[key] = value
+        units = units_of(pairs)
         for unit in {*units, *self._taken, *self._moving}:
             self._judge(unit, units.get(unit, {}), now)
         self._settle(now, bool(pairs) or is_meant_empty)

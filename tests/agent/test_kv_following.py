@@ -1,6 +1,7 @@
 """A real redis-server is followed as the agent does it; `history` has every set of routers that ever served."""
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kv_redis import SERVER, RedisRunning
+from kv_redis import SERVER, RedisRunning, until
 
 from mesh.model import EntryPoint, RedisProvider, RedisServer, Static
 from mesh.providers import kv_quiet
@@ -165,8 +166,8 @@ def test_a_wrong_value_is_told_with_its_key_and_the_rest_serves(store: RedisRunn
     store.put(routers__b__priority="high")
     following = follow()
     following.until(lambda: following.now == {"a"})
-    assert following.problems == ['redis:traefik/http/routers/b/priority: error: http.routers.b: priority: "high" is not a'
-                                  " whole number"]
+    assert following.problems == [
+        'redis:traefik/http/routers/b/priority: error: http.routers.b: priority: "high" is not a whole number']
 
 
 def test_a_wrong_edit_keeps_the_last_good_version(store: RedisRunning, follow: Follow) -> None:
@@ -175,7 +176,8 @@ def test_a_wrong_edit_keeps_the_last_good_version(store: RedisRunning, follow: F
     following.until(lambda: following.now == {"a"})
     store.put(routers__a__rule="Hst(`a.example`)")
     following.until(lambda: following.problems)
-    assert following.now == {"a"} and "its last good version serves" in following.problems[0]
+    assert following.now == {"a"}
+    assert "its last good version serves" in following.problems[0]
 
 
 def test_a_killed_store_keeps_what_it_said(store: RedisRunning, follow: Follow) -> None:
@@ -195,7 +197,8 @@ def test_a_store_that_comes_back_empty_keeps_what_it_said(store: RedisRunning, f
     following.until_it_is_told_away()
     store.start()
     following.until(lambda: any("no key stands there" in problem for problem in following.problems))
-    assert following.now == {"a"} and "what stood there before still serves" in following.problems[0]
+    assert following.now == {"a"}
+    assert "what stood there before still serves" in following.problems[0]
 
 
 def test_a_store_that_is_filled_again_after_a_restart_serves_what_it_says(
@@ -302,3 +305,26 @@ def test_a_cluster_is_followed(tmp_path: Path, follow: Follow) -> None:
         following.until(lambda: node.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         node.routes("a")
         following.until(lambda: following.now == {"a"})
+
+
+def test_a_failover_of_sentinel_is_followed(tmp_path: Path, follow: Follow) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(RedisRunning(tmp_path / "first"))
+        second = stack.enter_context(RedisRunning(
+            tmp_path / "second", "--replicaof", "127.0.0.1", str(first.port), "--repl-diskless-sync-delay", "0"))
+        watch = RedisRunning(tmp_path / "sentinel")
+        config = tmp_path / "sentinel" / "sentinel.conf"
+        config.write_text(f"sentinel monitor mesh 127.0.0.1 {first.port} 1\n"
+                          "sentinel down-after-milliseconds mesh 300\nsentinel failover-timeout mesh 3000\n")
+        watch.program = [str(SERVER), str(config), "--sentinel"]
+        stack.enter_context(watch)
+        first.routes("a")
+        until(lambda: second.client.exists("traefik/http/routers/a/rule"), "the replica has the keys")
+        until(lambda: watch.client.execute_command("SENTINEL REPLICAS", "mesh"), "Sentinel knows the replica")
+        following = follow(server=RedisServer(watch.server.addresses, sentinel="mesh"))
+        following.until(lambda: following.now == {"a"})
+        first.kill()
+        until(lambda: second.client.info("replication")["role"] == "master", "the replica takes over", 20.0)
+        second.routes("b")
+        following.until(lambda: following.now == {"a", "b"}, 20.0)
+        assert all("a" in routers for routers in following.history[following.history.index({"a"}):])

@@ -55,10 +55,14 @@ def _dies_with_us() -> None:
 
 
 class Traefik:
-    """A block in which Traefik serves the dynamic files of `conf`; `ports` by entrypoint, `api` of its API."""
+    """A block in which Traefik serves the dynamic files of `conf`; `ports` by entrypoint, `api` of its API.
 
-    def __init__(self, directory: Path, conf: Path, entry_points: Mapping[str, Mapping[str, Any]]) -> None:
-        self.directory, self.conf, self.entry_points = directory, conf, entry_points
+    It reads the keys of the Redis at the address `redis` too, if one is given.
+    """
+
+    def __init__(self, directory: Path, conf: Path, entry_points: Mapping[str, Mapping[str, Any]],
+                 redis: str = "") -> None:
+        self.directory, self.conf, self.entry_points, self.redis = directory, conf, entry_points, redis
         self.ports: dict[str, int] = {}
         self.api = 0
         self.process: subprocess.Popen[bytes] | None = None
@@ -95,6 +99,7 @@ class Traefik:
             "ping": {},
             "entryPoints": points,
             "providers": {"file": {"directory": str(self.conf), "watch": False},
+                          **({"redis": {"endpoints": [self.redis]}} if self.redis else {}),
                           "providersThrottleDuration": "10ms"}}))
         (self.directory / "traefik.log").unlink(missing_ok=True)
         with (self.directory / "output").open("wb") as output:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mesh.model import LoadBalancer, Weighted
 from mesh.providers.catalog import Catalog, Settled
 from mesh.providers.file import FileSaid, read_file
-from mesh.providers.kv import read_pairs, source_of, unit_of
+from mesh.providers.kv import KvReader, read_pairs, source_of, unit_of
 
 REFERENCE = Path(__file__).parents[1] / "corpus" / "traefik" / "dynamic.yml"
 SHOP = {"http/routers/web/rule": "Host(`a.example`)", "http/routers/web/service": "shop",
@@ -88,7 +88,8 @@ def test_the_case_of_fields_makes_no_difference() -> None:
     now = settled(loud)
     assert not now.problems
     how = now.dynamic.services["shop@redis"].how
-    assert isinstance(how, LoadBalancer) and not how.pass_host_header
+    assert isinstance(how, LoadBalancer)
+    assert not how.pass_host_header
 
 
 def test_names_of_objects_keep_their_case() -> None:
@@ -118,7 +119,8 @@ def test_lists_are_in_the_order_of_their_numbers() -> None:
     pairs = {f"http/services/s/weighted/services/{index}/name": f"c{index}" for index in (10, 9, 2)}
     pairs |= {f"http/services/c{index}/loadbalancer/servers/0/url": "http://a:1" for index in (2, 9, 10)}
     how = settled(pairs).dynamic.services["s@redis"].how
-    assert isinstance(how, Weighted) and [name for name, _ in how.children] == ["c2@redis", "c9@redis", "c10@redis"]
+    assert isinstance(how, Weighted)
+    assert [name for name, _ in how.children] == ["c2@redis", "c9@redis", "c10@redis"]
 
 
 def test_plain_lists_may_have_commas_as_in_traefik() -> None:
@@ -144,7 +146,8 @@ def test_the_short_form_of_the_mesh_stands_there_too() -> None:
                        "mesh/services/orders.shop/endpoints/1/url": "http://10.0.3.18:8080",
                        "mesh/services/orders.shop/endpoints/1/weight": "2"}).dynamic
     how = dynamic.services["orders.shop@mesh"].how
-    assert isinstance(how, LoadBalancer) and [server.weight for server in how.servers] == [1, 2]
+    assert isinstance(how, LoadBalancer)
+    assert [server.weight for server in how.servers] == [1, 2]
     assert dynamic.routers["orders.shop@mesh"].rule == "Host(`orders.shop.mesh`)"
 
 
@@ -170,8 +173,8 @@ def test_an_unknown_field_is_told_with_the_nearest_right_word() -> None:
 
 def test_a_rule_that_is_wrong_names_its_key_and_the_column() -> None:
     assert told({**SHOP, "http/routers/web/rule": "Hst(`a.example`)"}) == [
-        "redis:traefik/http/routers/web/rule: error: http.routers.web: rule: there is no matcher Hst, at column 1 of the"
-        ' rule (did you mean "Host"?)']
+        "redis:traefik/http/routers/web/rule: error: http.routers.web: rule: there is no matcher Hst, at column 1 of"
+        ' the rule (did you mean "Host"?)']
 
 
 def test_a_reference_that_leads_nowhere_names_its_key() -> None:
@@ -188,7 +191,8 @@ def test_what_is_missing_is_told_at_the_object() -> None:
 
 def test_a_wrong_object_leaves_the_others_alone() -> None:
     now = settled({**SHOP, "http/routers/bad/rule": "Host(", "http/routers/bad/service": "shop"})
-    assert "web@redis" in now.dynamic.routers and "bad@redis" not in now.dynamic.routers
+    assert "web@redis" in now.dynamic.routers
+    assert "bad@redis" not in now.dynamic.routers
 
 
 def test_one_field_in_two_spellings_is_told_with_both_keys() -> None:
@@ -251,3 +255,31 @@ KEYS = st.lists(st.sampled_from(["http", "routers", "services", "mesh", "tls", "
 @given(st.dictionaries(KEYS.map("/".join), st.one_of(st.none(), st.text(max_size=12))))
 def test_whatever_stands_there_is_read_without_a_fault(pairs: dict[str, str | None]) -> None:
     settled(pairs)
+
+
+def test_what_has_not_changed_is_not_read_again() -> None:
+    reader = KvReader("traefik", no_disk)
+    first = reader.read({**SHOP, "http/routers/web/priority": "high", "htpp/x": "y"})
+    again = reader.read({**SHOP, "http/routers/web/priority": "7", "htpp/x": "y"})
+    assert [one is other for one, other in zip(first.objects, again.objects, strict=True)] == [False, True]
+    assert first.problems == again.problems
+    assert not again.objects[0].problems
+
+
+@given(st.lists(st.dictionaries(KEYS.map("/".join), st.text(max_size=6)), min_size=2, max_size=4))
+def test_reading_in_steps_is_reading_at_once(steps: list[dict[str, str | None]]) -> None:
+    reader = KvReader("traefik", no_disk)
+    for pairs in steps:
+        said = reader.read(pairs)
+    assert said == read(steps[-1])
+
+
+def test_a_key_that_is_too_short_to_say_anything_is_told() -> None:
+    assert told({**SHOP, "http/routers": "x"}) == [
+        "redis:traefik/http/routers: warning: nothing is read from this key; wanted keys below it, such as"
+        " http/routers/NAME/rule"]
+
+
+def test_certificates_are_one_list() -> None:
+    pairs = {f"tls/certificates/{index}/certfile": f"{index}.pem" for index in (0, 1)}
+    assert [each.path for each in read(pairs).objects] == ["tls.certificates[0]", "tls.certificates[1]"]

@@ -148,7 +148,9 @@ def test_a_store_that_was_restarted_empty_keeps_everything() -> None:
 def test_a_restart_that_nobody_noticed_is_known_by_the_process_that_answers() -> None:
     looks = Looks(SHOP)
     looks.rest({}, 10 * DOUBT_S, run="two")
-    assert looks.news is not None and looks.news.is_bare and looks.pairs == SHOP
+    assert looks.news is not None
+    assert looks.news.is_bare
+    assert looks.pairs == SHOP
 
 
 def test_a_mark_says_that_an_empty_store_is_meant() -> None:
@@ -198,7 +200,8 @@ def test_a_store_that_is_away_is_told_and_told_again_when_it_is_back() -> None:
 
 def test_a_store_that_is_away_at_the_start_is_told_at_once() -> None:
     news = Looks().fail()
-    assert news is not None and news.away == "connection refused"
+    assert news is not None
+    assert news.away == "connection refused"
 
 
 def test_two_looks_with_an_accident_between_them_are_not_two() -> None:

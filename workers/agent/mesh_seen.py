@@ -88,11 +88,13 @@ class Mesh:
             return found, newest
 
     def follow(self, after: str) -> Iterator[tuple[str, dict[str, str]]]:
-        """Events after this number as they come, for ever."""
+        """Events after this number as they come, for ever; ("", {}) each FOLLOW_MS in which none came."""
         key = self._key(KEY_EVENTS)
         while True:
             with self._told():
                 answer = self._client.xread({key: after}, count=_STEP, block=FOLLOW_MS)
+            if not answer:
+                yield "", {}
             for _, events in (answer.items() if isinstance(answer, dict) else answer or ()):
                 for number, event in events:
                     after = number

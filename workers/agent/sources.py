@@ -14,10 +14,11 @@ from typing import Protocol
 from mesh.errors import Place, Problem
 from mesh.model import Static
 from mesh.providers.catalog import Catalog, Settled
-from mesh.providers.kv import is_source, read_pairs, source_of
+from mesh.providers.kv import KvReader, is_source, source_of
 from mesh.providers.kv_quiet import News
 from mesh.providers.quiet import Quiet
 from workers.agent.files import Files
+from workers.agent.kv import look_once
 from workers.agent.listing import Listing
 from workers.agent.watch import Inbox, Watch
 
@@ -58,6 +59,7 @@ class Sources:
         self.files = Files(static.file_directory, static.file_filename, Quiet())
         self.catalog = Catalog.from_json(former, self.files.read_named) if former else Catalog(self.files.read_named)
         self.store = source_of(static.redis_provider.root_key) if static.redis_provider is not None else ""
+        self._reader = KvReader(self.store.partition(":")[2], self.files.read_named)
         for source in filter(is_source, self.catalog.files):
             if source != self.store:
                 self.catalog.said(source, None)         # no provider of this static file
@@ -81,7 +83,8 @@ class Sources:
         if news.away:
             self.catalog.said(self.store, news.away)
             return [self.store]
-        said = read_pairs(news.pairs, self.store.partition(":")[2], self.files.read_named, news.holds)
+        self.files.naming(self.store)
+        said = self._reader.read(news.pairs, news.holds)
         is_held = self.catalog.take(self.store, said)
         if news.is_bare:
             still = "; what stood there before still serves" if is_held or news.pairs else ""
@@ -94,10 +97,12 @@ class Sources:
         return self.catalog.settle(self._entry_points)
 
 
-def read_once(static: Static) -> tuple[Settled, tuple[str, ...]]:
-    """What a start with these files would serve, and which files that are."""
+def read_once(static: Static, with_store: bool = False) -> tuple[Settled, tuple[str, ...]]:
+    """What a start with these files would serve, and which files that are; `with_store`: and with what Redis says."""
     sources = Sources(static)
     sources.look(0.0, anyway=True)
+    if with_store and static.redis_provider is not None:
+        sources.store_said(look_once(static.redis_provider))
     return sources.settle(), sources.catalog.files
 
 

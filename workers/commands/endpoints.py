@@ -32,7 +32,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 def endpoints(config: str | None, said: str, as_json: bool) -> int:
     """Prints the endpoints of one service; 1 where there is no such service."""
-    return told(config, as_json, lambda sight, paper: _endpoints(sight, paper, said, as_json))
+    return told(config, as_json, lambda sight, paper: endpoints_seen(sight, paper, said, as_json))
 
 
 def known(sight: Sight) -> tuple[set[str], str]:
@@ -46,7 +46,8 @@ def known(sight: Sight) -> tuple[set[str], str]:
         return names, str(away)
 
 
-def _endpoints(sight: Sight, paper: Paper, said: str, as_json: bool) -> int:
+def endpoints_seen(sight: Sight, paper: Paper, said: str, as_json: bool) -> int:
+    """Prints what can be seen of one service; 1 where there is none of this name."""
     names, away = known(sight)
     if not names:
         return failed(paper, as_json, away or sight.blind or "there are no services: no provider names one")

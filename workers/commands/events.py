@@ -4,15 +4,20 @@ Owns one line for each event.  They stand in Redis (`mesh:events`), the last ten
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import click
 import orjson
 
+from workers.agent.mesh_seen import Away, Mesh
 from workers.commands.paper import Paper
 from workers.commands.sight import Sight, failed, told, unix_ms
+
+AGAIN_S = 1.0
 
 _COLOURS = {"endpoint-up": "green", "endpoint-returned": "green", "host-up": "green", "endpoint-down": "red",
             "endpoint-ejected": "red", "host-down": "red", "reload-failed": "red", "override": "yellow"}
@@ -20,10 +25,11 @@ _COLOURS = {"endpoint-up": "green", "endpoint-returned": "green", "host-up": "gr
 
 def events(config: str | None, last: int, follow: bool, as_json: bool) -> int:
     """Prints the last ones (JSON: one object in each line), and goes on until Ctrl-C if they are followed."""
-    return told(config, as_json, lambda sight, paper: _events(sight, paper, last, follow, as_json))
+    return told(config, as_json, lambda sight, paper: events_seen(sight, paper, last, follow, as_json))
 
 
-def _events(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bool) -> int:
+def events_seen(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bool) -> int:
+    """Prints events; 1 where there is no Redis that keeps them."""
     if sight.mesh is None:
         return failed(paper, as_json, "events are kept in Redis, and this host has none; its log tells of its own ones")
     found, newest = sight.mesh.events(last)
@@ -34,10 +40,28 @@ def _events(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bool) 
     if not follow:
         return 0
     with suppress(KeyboardInterrupt):       # the way to end it
-        for number, event in sight.mesh.follow(newest):
-            _print(paper, number, event, as_json)
-            paper.stream.flush()
+        _follow(sight.mesh, paper, newest, as_json)
     return 0
+
+
+def _follow(mesh: Mesh, paper: Paper, after: str, as_json: bool) -> None:
+    """For ever; a Redis that goes away and comes back is told of beside the events, and none is missed."""
+    is_away = False
+    while True:
+        try:
+            for number, event in mesh.follow(after):
+                if is_away:
+                    click.echo("Redis is back", err=True)
+                is_away = False
+                if number:
+                    after = number
+                    _print(paper, number, event, as_json)
+                    paper.stream.flush()
+        except Away as away:
+            if not is_away:
+                click.echo(f"{away}; it is tried again", err=True)
+            is_away = True
+            time.sleep(AGAIN_S)
 
 
 def _print(paper: Paper, number: str, event: Mapping[str, Any], as_json: bool) -> None:

@@ -13,10 +13,11 @@ from workers.commands.sight import Cell, Sight, ago, failed, table, told, unix_m
 
 def hosts(config: str | None, as_json: bool) -> int:
     """Prints them; 1 where Redis cannot be asked, or there is none and no host runs here."""
-    return told(config, as_json, lambda sight, paper: _hosts(sight, paper, as_json))
+    return told(config, as_json, lambda sight, paper: hosts_seen(sight, paper, as_json))
 
 
-def _hosts(sight: Sight, paper: Paper, as_json: bool) -> int:
+def hosts_seen(sight: Sight, paper: Paper, as_json: bool) -> int:
+    """Prints who is there; 1 where nobody can be seen."""
     said = sight.mesh.hosts() if sight.mesh is not None else _alone(sight)
     if not said:
         return failed(paper, as_json, sight.blind or "no host has written to this Redis yet")

@@ -42,7 +42,7 @@ class Asked:
 
 def override(config: str | None, asked: Asked, as_json: bool) -> int:
     """Says the word, or takes it back; 1 where that cannot be done."""
-    return told(config, as_json, lambda sight, paper: _Word(sight, paper, as_json).say(asked))
+    return told(config, as_json, lambda sight, paper: Word(sight, paper, as_json).say(asked))
 
 
 def who() -> str:
@@ -53,7 +53,9 @@ def who() -> str:
         return f"uid {os.getuid()}"
 
 
-class _Word:
+class Word:
+    """One word, said by one person who looks at this."""
+
     def __init__(self, sight: Sight, paper: Paper, as_json: bool) -> None:
         self.sight, self.paper, self.as_json = sight, paper, as_json
 

@@ -17,10 +17,11 @@ _WORST_FIRST = ("down", "ejected", "mixed", "drain", "disabled", "waits")
 
 def services(config: str | None, as_json: bool) -> int:
     """Prints them; 1 where neither this host nor Redis knows any."""
-    return told(config, as_json, lambda sight, paper: _services(sight, paper, as_json))
+    return told(config, as_json, lambda sight, paper: services_seen(sight, paper, as_json))
 
 
-def _services(sight: Sight, paper: Paper, as_json: bool) -> int:
+def services_seen(sight: Sight, paper: Paper, as_json: bool) -> int:
+    """Prints what can be seen; 1 where nothing can."""
     others, away = _of_others(sight)
     if sight.seen is None and not others:
         return failed(paper, as_json, away or sight.blind)

@@ -39,9 +39,8 @@ class Sight:
         return self.static.host_name or self.about.host or "this host"
 
 
-def look(config: str | None) -> Sight:
-    """Raises ConfigError where the static file is refused."""
-    static, _ = read_static(config)
+def look(static: Static) -> Sight:
+    """What can be seen from here."""
     about = read_about(static.runtime_directory)
     server = server_of(static, about)
     seen, blind = None, ""
@@ -56,13 +55,18 @@ def told(config: str | None, as_json: bool, command: Callable[[Sight, Paper], in
     """Runs a command with what there is to see; 1 when there is nothing, or Redis is away and the command needs it."""
     paper = Paper()
     try:
-        sight = look(config)
+        sight = look(read_static(config)[0])
     except ConfigError as refused:
         if as_json:
             print_json({"good": False, "why": [str(problem) for problem in refused.problems]})
         else:
             paper.problems(refused.problems)
         return 1
+    return shown(sight, paper, as_json, command)
+
+
+def shown(sight: Sight, paper: Paper, as_json: bool, command: Callable[[Sight, Paper], int]) -> int:
+    """Runs a command with this sight, and lets go of Redis."""
     try:
         return command(sight, paper)
     except Away as away:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class RedisRunning:
         self.directory, self.options = directory, options
         directory.mkdir(parents=True, exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = [SERVER or "", "--save", ""]
         self.server = RedisServer((f"127.0.0.1:{self.port}",))
         self.client = redis.Redis(port=self.port, decode_responses=True)
 
@@ -57,10 +58,9 @@ class RedisRunning:
 
     def start(self) -> RedisRunning:
         """Starts it, and waits until it answers."""
-        assert SERVER is not None
         with (self.directory / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "",
+                [*self.program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
                  *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_dies_with_us)
         until(self.answers, "redis-server answers")
         return self
@@ -80,6 +80,15 @@ class RedisRunning:
     def signal(self, number: int) -> None:
         assert self.process is not None
         os.kill(self.process.pid, number)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """It hangs for so long: it has the connections, and does not answer."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
 
     def put(self, **pairs: str) -> None:
         """Keys below traefik/http, `__` for the slashes."""
