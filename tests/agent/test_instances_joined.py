@@ -17,6 +17,7 @@ from mesh.model import Redis
 from mesh.providers.instances import Instance
 from workers.agent.disk import Disk
 from workers.agent.instances import Instances
+from workers.agent.table import Table
 
 A, B, C = (f"http://127.0.0.1:{port}" for port in (8081, 8082, 8083))
 
@@ -122,7 +123,7 @@ class Told:
             os.close(self._writes)
             instances = Instances()
             threading.Thread(target=follow, args=(reads, instances), daemon=True).start()
-            Disk(running.static, running.memory, master, False, instances).run()
+            Disk(running.static, running.memory, master, False, Table(running.memory, running.static), instances).run()
 
         running.keeper.spawn(live)
         os.close(reads)
