@@ -49,5 +49,6 @@ cdef class Balance:
     cdef bint _look(self, int64_t now_ms) noexcept
     cdef bint _look_again(self, int64_t now_ms) noexcept
     cdef inline int64_t _weight(self, const Member *member) noexcept
+    cdef inline int64_t _latest(self, int64_t now_ms) noexcept
     cdef int64_t _share(self, const Member *member, int64_t now_ms) noexcept
     cdef void _eject(self, Py_ssize_t index, int64_t now_ms) noexcept

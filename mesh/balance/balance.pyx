@@ -15,11 +15,11 @@ from libc.stdlib cimport calloc, free, malloc
 
 from mesh.balance.hrw cimport fnv64a, of_client
 from mesh.balance.leasttime cimport note_latency, of_least_time
-from mesh.balance.members cimport is_tried, may_serve, mixed, scanned
+from mesh.balance.members cimport drawn, is_tried, may_serve, mixed, scanned
 from mesh.balance.p2c cimport of_two
 from mesh.balance.sticky import cookie_value
 from mesh.health.passive cimport Ejection, confirm, eject, judge_of, spare, went_badly, went_well
-from mesh.shared.cells cimport cell_add, cell_fence, cell_load, cell_store
+from mesh.shared.cells cimport cell_add, cell_cas, cell_fence, cell_load, cell_store
 from mesh.shared.slots cimport (
     SLOT_CHANGED_MS,
     SLOT_EJECTED_MS,
@@ -44,7 +44,7 @@ cdef enum:
     LEASTTIME = 3
 
     LOOKS = 64                      # turns that are passed over before the others are searched one by one
-    FAILED_US = 1_000_000           # a failure weighs as an answer this late: refusing fast is not being fast
+    FAILED_US = 1_000_000           # to leasttime a failure is an answer this late: refusing fast is not being fast
     SLOW_STEPS = 20                 # a slow start goes from 2 to 20 of these
     FIRST_STEP = 2
 
@@ -134,14 +134,16 @@ cdef class Balance:
 
         It may be one that only spill-over would have come to, but none with a weight of 0.
         """
-        cdef Py_ssize_t index = self._choose(now_ms, client, tried), look
+        cdef Py_ssize_t index = self._choose(now_ms, client, tried), look, at
         if index < 0 and self._look_again(now_ms):
             index = self._choose(now_ms, client, tried)
         if index < 0 and self.prefers_local:
+            at = drawn(&self.members, self.members.count)
             for look in range(self.members.count):
-                if (not is_tried(tried, look) and may_serve(&self.members, look, now_ms)
-                        and self._weight(&self.members.each[look]) > 0):
-                    return look
+                at = at + 1 if at + 1 < self.members.count else 0
+                if (not is_tried(tried, at) and may_serve(&self.members, at, now_ms)
+                        and self._weight(&self.members.each[at]) > 0):
+                    return at
         return index
 
     cdef inline Py_ssize_t _choose(self, int64_t now_ms, uint64_t client, list tried) noexcept:
@@ -207,7 +209,10 @@ cdef class Balance:
         member.own[0] -= 1
         cell_add(cells + SLOT_REQUESTS, 1)
         if how == ENDED_BADLY:
-            note_latency(cells, first_byte_us if first_byte_us > FAILED_US else FAILED_US, now_ms)
+            if self.how == LEASTTIME and first_byte_us < FAILED_US:
+                first_byte_us = FAILED_US
+            if first_byte_us >= 0:
+                note_latency(cells, first_byte_us, now_ms)
             cell_add(cells + SLOT_FAILURES, 1)
             if self.unix_offset_ms:
                 cell_store(cells + SLOT_FAILED_MS, now_ms + self.unix_offset_ms)
@@ -264,13 +269,17 @@ cdef class Balance:
         cdef int64_t said = cell_load(member.cells + SLOT_STATE) >> WEIGHT_SHIFT
         return said - 1 if said > 0 else member.weight
 
+    cdef inline int64_t _latest(self, int64_t now_ms) noexcept:
+        """Until when an endpoint may be ejected as of now; workers' clocks differ by less than a second."""
+        return now_ms + self.judge.max_ejection_ms + 1000
+
     cdef int64_t _share(self, const Member *member, int64_t now_ms) noexcept:
         """Its weight, or with a slow start, so many twentieths of it as it has come to."""
         cdef int64_t weight = self._weight(member), since, step = SLOW_STEPS, next_ms
         if self.slow_start_ms <= 0:
             return weight
         since = cell_load(member.cells + SLOT_SINCE_MS)
-        if since and now_ms < since + self.slow_start_ms:
+        if 0 < since <= self._latest(now_ms) and now_ms < since + self.slow_start_ms:
             step = FIRST_STEP
             if now_ms > since:
                 step += (SLOW_STEPS - FIRST_STEP) * (now_ms - since) // self.slow_start_ms
@@ -292,6 +301,10 @@ cdef class Balance:
         for index in range(members.count):
             member = &members.each[index]
             state, ejected = cell_load(member.cells + SLOT_STATE), cell_load(member.cells + SLOT_EJECTED_MS)
+            if ejected > self._latest(now_ms):
+                # By another clock (the memory has outlived a reboot), or by another configuration: it is over.
+                cell_cas(member.cells + SLOT_EJECTED_MS, ejected, 0)
+                ejected = 0
             if ejected > now_ms and ejected < self.wake_ms:
                 self.wake_ms = ejected
             if state & (STATE_DRAIN | STATE_DISABLED | STATE_WAITS) or self._weight(member) <= 0:

@@ -7,7 +7,7 @@ cpdef enum:
     # Words of a slot.  Who writes stands in front; several writers of one word use add or compare-and-swap.
     SLOT_STATE = 0          # agent: bits STATE_* and, from bit WEIGHT_SHIFT on, an operator's weight + 1 (0: none)
     SLOT_EJECTED_MS = 1     # workers: CLOCK_MONOTONIC in ms until which it is ejected; 0: it never was, or all is over
-    SLOT_IN_A_ROW = 2       # workers: failures since the last success
+    SLOT_IN_A_ROW = 2       # workers: failures since the last success, packed (mesh/health/passive.pyx)
     SLOT_WINDOW = 3         # workers: requests and failures of the present window, packed (mesh/health/passive.pyx)
     SLOT_LATENCY = 4        # workers: moving average of the time to the first byte, packed (mesh/balance/leasttime.pyx)
     SLOT_REQUESTS = 5       # workers: counter of tries that ended
