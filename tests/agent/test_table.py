@@ -393,7 +393,7 @@ def test_words_outlive_the_memory(kept):
     kept.table.override(WEB, B, "weight=3")
     kept.table.override(WEB, B, "")
     assert overrides.path_of(kept.static.state_directory).read_text() == (
-        '{\n  "orders.shop": {\n    "%s": "drain by ann: disk is full"\n  }\n}\n' % A)
+        f'{{\n  "orders.shop": {{\n    "{A}": "drain by ann: disk is full"\n  }}\n}}\n')
     after = Host(kept.static)
     after.publish(service("orders.shop@mesh", A))
     assert after.states() == {A: "drain"}
@@ -411,8 +411,8 @@ def test_what_is_written_into_the_file_holds_with_the_next_look(kept):
     assert kept.states() == {A: "up", B: "up"}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"web@file": {"%s": "stop"}}' % A, '{"web@file": 7}',
-                                  '{"web@file": {"%s": 7}}' % A])
+@pytest.mark.parametrize("text", ["{", "[]", f'{{"web@file": {{"{A}": "stop"}}}}', '{"web@file": 7}',
+                                  f'{{"web@file": {{"{A}": 7}}}}'])
 def test_a_file_that_nobody_understands_takes_no_word_back(kept, text, caplog):
     kept.publish(service(WEB, A, B))
     kept.table.override(WEB, A, "drain")
@@ -428,7 +428,7 @@ def test_a_wrong_word_in_the_file_harms_no_other(kept):
     kept.publish(service(WEB, A, B))
     path = overrides.path_of(kept.static.state_directory)
     path.parent.mkdir()
-    path.write_text('{"web@file": {"%s": "stop", "%s": "drain"}}' % (A, B))
+    path.write_text(f'{{"web@file": {{"{A}": "stop", "{B}": "drain"}}}}')
     kept.table.tick()
     assert kept.states() == {A: "up", B: "drain"}
 

@@ -83,8 +83,9 @@ def test_a_redirect_that_nobody_follows_is_an_answer_by_its_status():
 
 
 @pytest.mark.parametrize("data", [
-    b"SSH-2.0-OpenSSH\r\n", b"\r\nHTTP/1.1 200 OK\r\n", b"HTTP/2 200\r\n", b"HTTP/1.1  200 OK\r\n", b"HTTP/1.1 99 x\r\n",
-    b"HTTP/1.1 600 x\r\n", b"HTTP/1.1 2000 x\r\n", b"HTTP/1.1 200\x01\r\n", b"X", b"HTTP/1.1 200 " + b"x" * 2000])
+    b"SSH-2.0-OpenSSH\r\n", b"\r\nHTTP/1.1 200 OK\r\n", b"HTTP/2 200\r\n", b"HTTP/1.1  200 OK\r\n",
+    b"HTTP/1.1 99 x\r\n", b"HTTP/1.1 600 x\r\n",
+    b"HTTP/1.1 2000 x\r\n", b"HTTP/1.1 200\x01\r\n", b"X", b"HTTP/1.1 200 " + b"x" * 2000])
 def test_what_is_not_http_is_refused(data):
     with pytest.raises(ValueError):
         read_answer(data, True)

@@ -26,8 +26,9 @@ def test_a_word_is_read_with_who_and_why(said, override):
 
 
 @pytest.mark.parametrize("said, wanted", [
-    ("drained", "drain, disable or weight=N is wanted"), ("weight=", "a whole number"), ("weight=-1", "a whole number"),
-    ("weight=1.5", "a whole number"), (f"weight={MOST_WEIGHT + 1}", "a whole number"), ("weight=\u0663", "a whole number"),
+    ("drained", "drain, disable or weight=N is wanted"), ("weight=", "a whole number"),
+    ("weight=-1", "a whole number"), ("weight=1.5", "a whole number"),
+    (f"weight={MOST_WEIGHT + 1}", "a whole number"), ("weight=\u0663", "a whole number"),
     ("drain because", "drain, disable or weight=N is wanted")])
 def test_a_wrong_word_is_refused_with_the_right_ones(said, wanted):
     with pytest.raises(ValueError, match=wanted):

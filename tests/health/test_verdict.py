@@ -1,6 +1,7 @@
 """Rise and fall, and when the next probe is due, as data."""
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -43,7 +44,7 @@ def test_so_many_in_a_row_move_it_and_fewer_do_not(outcomes, states):
 @given(st.text("+-", max_size=40), st.integers(1, 5), st.integers(1, 5))
 def test_a_verdict_is_turned_by_a_whole_row_and_by_nothing_else(outcomes, rise, fall):
     states = "U" + after(outcomes, replace(CHECK, healthy_threshold=rise, unhealthy_threshold=fall))
-    for number, (before, now) in enumerate(zip(states, states[1:])):
+    for number, (before, now) in enumerate(itertools.pairwise(states)):
         seen = outcomes[:number + 1]
         is_turned = seen.endswith("-" * fall) if before == "U" else seen.endswith("+" * rise)
         assert (before != now) == is_turned
