@@ -49,6 +49,8 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     **{f"mesh_router_{name}": (kind, (*_CODE, "router", "service"), said) for name, (kind, said) in _REQUESTS.items()},
     **{f"mesh_service_{name}": (kind, (*_CODE, "service"), said) for name, (kind, said) in _REQUESTS.items()},
     "mesh_service_retries_total": ("counter", ("service",), "Tries of a request beyond its first."),
+    "mesh_service_server_up": ("gauge", ("service", "url"), "Whether an endpoint is well: 0 where its probes or its"
+                               " requests say that it is not."),
     "mesh_workers": ("gauge", (), "Workers that run."),
     "mesh_workers_wanted": ("gauge", (), "Workers that should run."),
     "mesh_worker_generation": ("gauge", ("worker",), "The generation that a worker serves; 0 while it serves none."),
@@ -57,3 +59,13 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "mesh_agent_starts_total": ("counter", (), "Agents that were started."),
     "mesh_access_log_dropped_total": ("counter", (), "Access log lines that could not be written in time."),
 }
+
+
+def for_people(service: str) -> str:
+    """The name of a service in Redis, in events and on the command line: `orders.shop` for `orders.shop@mesh`."""
+    return service.removesuffix("@mesh")
+
+
+def qualified(service: str) -> str:
+    """The name of the same service in the model; a name with a provider has one already."""
+    return service if "@" in service else f"{service}@mesh"

@@ -21,7 +21,7 @@ FLOORS: dict[str, tuple[int, int]] = {
     "mesh.health": (1, 1), "mesh.balance": (1, 2), "mesh.limits": (1, 1), "mesh.middlewares": (1, 0),
     "mesh.providers": (2, 0), "mesh.service": (2, 0), "mesh.plan": (2, 0), "mesh.table": (2, 0), "mesh.report": (2, 0),
     "workers.machine": (3, 0), "workers.listeners": (3, 0), "workers.logs": (3, 0), "workers.memory": (3, 0),
-    "workers.notify": (3, 0), "workers.stores": (3, 0), "workers.about": (3, 0),
+    "workers.notify": (3, 0), "workers.stores": (3, 0), "workers.tls": (3, 0), "workers.about": (3, 0),
     "workers.report": (3, 0), "workers.keeper": (3, 0),
     "workers.proxy": (3, 1), "workers.agent": (3, 1),
     "workers.master": (4, 0), "workers.commands.paper": (4, 0), "workers.demo_service": (4, 0),

@@ -34,6 +34,7 @@ from workers.about import About
 from workers.agent import api
 from workers.agent.metrics import OPENMETRICS, TEXT, families, negotiate, registry_of, write
 from workers.agent.ready import why_not_ready
+from workers.agent.table import Table
 from workers.listeners import CannotListen, Listener, open_all
 from workers.report import files, look, published, status
 
@@ -123,8 +124,9 @@ class Admin:
     """
 
     def __init__(self, static: Static, memory: Memory, bound: Mapping[str, str], tell: Callable[[], About],
-                 former: str = "") -> None:
+                 table: Table, former: str = "") -> None:
         self._static, self._memory, self._entry_points, self._tell = static, memory, bound, tell
+        self._table = table
         self._thread = ThreadPool(1)
         self._asking = BoundedSemaphore(4)      # of /ready: each is a connection to every entrypoint
         self._server: WSGIServer | None = None
@@ -140,6 +142,7 @@ class Admin:
             "/api/rawdata": lambda _: _json(api.rawdata(self._dynamic(), published(self._memory), static)),
             "/api/overview": lambda _: _json(api.overview(published(self._memory), static)),
             "/api/entrypoints": lambda _: _json(api.entry_points(static, bound)),
+            "/api/endpoints": lambda _: _json(api.endpoints(table.endpoints())),
             "/api/status": lambda _: _json(status(self._memory, self._tell())),
             "/api/files": lambda _: _json(files(published(self._memory)))}
 
@@ -230,7 +233,8 @@ class Admin:
 
     def _families(self) -> Iterator[Metric]:
         said = published(self._memory)
-        return families(look(self._memory), self._static.entry_points, said.problems, said.reloaded_at)
+        return families(look(self._memory), self._static.entry_points, said.problems, said.reloaded_at,
+                        self._table.endpoints())
 
     def _dynamic(self) -> Dynamic:
         try:

@@ -29,6 +29,8 @@ from mesh.shared.layout import FACT_AGENT_BEAT_MS
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
+from workers.agent.probes import Prober
+from workers.agent.table import Table
 from workers.memory import SharedMemory
 
 BEAT_S = 0.5
@@ -60,13 +62,18 @@ class _Agent:
         has_told = former.pid == master_pid and is_same_time(former.started, started)
         self.about = About(master_pid, started=former.started if has_told else started, static_file=static.file,
                            host=static.host_name, entry_points=dict(bound))
-        self.disk = Disk(static, memory, master_pid, has_told)
-        self.admin = Admin(static, memory.another(), bound, lambda: self.about, former.admin if has_told else "")
+        self.table = Table(memory, static)
+        self.prober = Prober(self.table, memory.slots)
+        self.disk = Disk(static, memory, master_pid, has_told, self.table)
+        self.admin = Admin(static, memory.another(), bound, lambda: self.about, self.table,
+                           former.admin if has_told else "")
         self.written: About | None = None
         self.write_again = 0.0
 
     def live(self, leaving: Event) -> None:
         thread = self.disk.start()
+        self.table.start()
+        self.prober.start()
         while True:
             now = time.monotonic()
             self.admin.open(now)
@@ -80,6 +87,7 @@ class _Agent:
                 break
             if not thread.is_alive():
                 raise RuntimeError("the thread that follows the files has ended")
+        self.prober.close()
         self.admin.close()
 
     def _tell_about(self, now: float) -> None:

@@ -6,6 +6,7 @@ Floor 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from mesh.model import Dynamic, LoadBalancer, Router, Service, Static, Weighted
@@ -13,6 +14,7 @@ from mesh.names import VERSION
 from mesh.providers.published import Published
 from mesh.rules.language import default_priority, parse
 from workers.about import About
+from workers.agent.states import EndpointState
 from workers.report import counts
 
 _PLAIN = ("routers", "services", "middlewares")
@@ -51,6 +53,22 @@ def overview(said: Published, static: Static) -> dict[str, Any]:
                   kind == "tcp" or section != "middlewares"} for kind in ("tcp", "udp")},
         "features": {"tracing": "", "metrics": "Prometheus", "accessLog": static.access_log is not None},
         "providers": ["File"] if static.file_directory or static.file_filename else []}
+
+
+def endpoints(states: Iterable[EndpointState]) -> list[dict[str, Any]]:
+    """`/api/endpoints`: every endpoint as EndpointState has it; what is not known is null."""
+    return [{"service": each.service, "url": each.url, "state": each.state, "weight": each.weight,
+             "override": each.override, "since": _time(each.since_ms), "inFlight": each.in_flight,
+             "requests": each.requests, "failures": each.failures, "lastFailure": _time(each.failed_ms),
+             "latencyUs": each.latency_us or None, "ejectedMs": each.ejected_ms,
+             "healthCheck": {"last": _time(each.probed_ms), "durationUs": each.probe_us, "inARow": each.probes,
+                             "error": each.error} if each.checked else None,
+             "local": each.local, "source": each.source, "host": each.host, "qualifiedService": each.qualified,
+             "slot": each.slot} for each in states]
+
+
+def _time(unix_ms: int) -> str | None:
+    return datetime.fromtimestamp(unix_ms / 1000).astimezone().isoformat(timespec="milliseconds") if unix_ms else None
 
 
 def rawdata(dynamic: Dynamic, said: Published, static: Static) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from workers.agent.files import NO_FILE
 from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
 from workers.agent.static_file import StaticFile
+from workers.agent.table import Table
 from workers.agent.watch import Inbox
 from workers.keeper import Backoff
 
@@ -32,8 +33,8 @@ class Disk:
     `has_told`: the problems on the board stand in this service's log already.
     """
 
-    def __init__(self, static: Static, memory: Memory, master_pid: int, has_told: bool) -> None:
-        self._static, self._memory, self._master_pid = static, memory, master_pid
+    def __init__(self, static: Static, memory: Memory, master_pid: int, has_told: bool, table: Table) -> None:
+        self._static, self._memory, self._master_pid, self._table = static, memory, master_pid, table
         self._has_told = has_told
         self.turned_at = time.monotonic()
 
@@ -70,7 +71,8 @@ class Disk:
     def _follow(self) -> None:
         former = restore(self._memory)
         sources = self._sources(former)
-        publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file)
+        publisher = Publisher(self._memory, former, former.problems if self._has_told else (), self._static.file,
+                              self._table)
         static_file = StaticFile(self._static, former.static_digest)
         follow = self._static.file_watch
         followed = Followed(sources, follow, Inbox())

@@ -37,6 +37,7 @@ from mesh.shared.series import (
     ROW_REQUESTS,
     ROW_RETRIES,
 )
+from workers.agent.states import EndpointState
 from workers.report import Picture
 
 MAX_FILES = 100                 # with a series of their own
@@ -93,7 +94,7 @@ class Histogram(Metric):
 
 
 def families(picture: Picture, entry_points: Collection[str], problems: Collection[Problem] = (),
-             reloaded_at: float = 0.0) -> Iterator[Metric]:
+             reloaded_at: float = 0.0, endpoints: Iterable[EndpointState] = ()) -> Iterator[Metric]:
     """Every family of METRICS; `entry_points` in the order of the static file."""
     facts = picture.facts
     yield _of("mesh_build_info", [((VERSION,), 1)])
@@ -109,6 +110,7 @@ def families(picture: Picture, entry_points: Collection[str], problems: Collecti
                             if index < len(worker.by_entry_point)))
         for index, name in enumerate(entry_points)])
     yield from _requests(picture.rows)
+    yield _of("mesh_service_server_up", [((each.qualified, each.url), int(each.is_well)) for each in endpoints])
     yield _of("mesh_workers", [((), len(picture.workers))])
     yield _of("mesh_workers_wanted", [((), facts[FACT_WORKERS])])
     yield _of("mesh_worker_generation", [((str(worker.number),), worker.generation) for worker in picture.workers])

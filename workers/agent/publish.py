@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mesh.errors import Place, Problem
+from mesh.health.events import RELOAD, RELOAD_FAILED, Event
 from mesh.model import Dynamic
 from mesh.model_json import from_json, to_json
 from mesh.names import PRODUCT
@@ -20,6 +21,7 @@ from mesh.providers.catalog import Settled
 from mesh.providers.published import Published, of
 from mesh.shared.board import Board, BoardDamaged, BoardFull
 from mesh.shared.layout import FACT_DYNAMIC_FAILURES, FACT_DYNAMIC_RELOADS, Memory
+from workers.agent.table import Table
 
 MOST_LINES = 100        # of problems told in the log at one change; the status has them all
 MOST_NAMED = 5          # files named in one line
@@ -53,11 +55,13 @@ class Publisher:
     """The one writer of the boards.
 
     `former` is what is on the sources board, `told` the problems that this service's log has told already.  Warnings
-    about `static_file` are not logged here: the master does that when it takes the file up.
+    about `static_file` are not logged here: the master does that when it takes the file up.  `table` gives endpoints
+    their slots.
     """
 
-    def __init__(self, memory: Memory, former: Published, told: Iterable[Problem] = (), static_file: str = "") -> None:
-        self._memory = memory
+    def __init__(self, memory: Memory, former: Published, told: Iterable[Problem], static_file: str,
+                 table: Table) -> None:
+        self._memory, self._table = memory, table
         self._before = former
         self._static_file = static_file
         self._told = self._to_tell(told)
@@ -67,7 +71,7 @@ class Publisher:
     def publish(self, found: Found) -> int:
         """Puts on the boards what is new; answers the generation that is published now."""
         before, board = self._before, self._memory.plan
-        plan = to_json(found.settled.dynamic)
+        plan = to_json(self._table.assign(found.settled.dynamic))
         has_new_plan = plan != _value(board)
         reloaded_at = time.time() if has_new_plan or not before.reloaded_at else before.reloaded_at
         wanted = of(found.settled, found.catalog, found.files, found.static_problems, reloaded_at, found.static_digest)
@@ -81,6 +85,8 @@ class Publisher:
         except BoardFull as full:
             wanted, has_new_plan, has_new_sources = self._refuse(found, before, full), False, True
             self.is_refused = True
+        else:
+            self._table.published(board.generation)
         if has_new_plan or has_new_sources:
             self._count_failure(wanted.problems, found.paths)
         self._tell(wanted.problems, found.files)
@@ -113,9 +119,12 @@ class Publisher:
 
     def _count_failure(self, problems: Collection[Problem], paths: Collection[str]) -> None:
         """A change with an error in it: one that is new, or one of a file that changed."""
-        if any(problem.severity == "error" and (_same(problem) not in self._told or problem.place.file in paths)
-               for problem in problems):
+        new = [problem for problem in problems if problem.severity == "error"
+               and (_same(problem) not in self._told or problem.place.file in paths)]
+        if new:
             self._memory.facts.add(FACT_DYNAMIC_FAILURES, 1)
+            more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+            self._table.events.add(Event(RELOAD_FAILED, why=f"{new[0]}{more}"), is_said=False)
 
     def _to_tell(self, problems: Iterable[Problem]) -> dict[tuple[str, ...], Problem]:
         return {_same(problem): problem for problem in problems
@@ -140,8 +149,10 @@ class Publisher:
                                        for section in _SECTIONS)))
         named = ", ".join(found.paths[:MOST_NAMED])
         more = f" and {len(found.paths) - MOST_NAMED} more" if len(found.paths) > MOST_NAMED else ""
-        log.info("generation %d: %s%s", self._memory.plan.generation, said or "the same objects",
-                 f" (from {named}{more})" if named else "")
+        told = f"{said or 'the same objects'}{f' (from {named}{more})' if named else ''}"
+        generation = self._memory.plan.generation
+        log.info("generation %d: %s", generation, told)
+        self._table.events.add(Event(RELOAD, what=f"generation {generation}", why=told), is_said=False)
 
 
 def changes(section: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

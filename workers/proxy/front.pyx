@@ -25,8 +25,8 @@ from mesh.shared.cells cimport cell_store
 from workers.proxy import door as doors
 from workers.proxy import exchange, stream
 from workers.proxy.resolver import Resolver
-from workers.proxy.tls import context_of
 from workers.proxy.upstream import KEEP_ALIVE
+from workers.tls import context_of
 
 cdef extern from "sys/socket.h" nogil:
     struct sockaddr:
