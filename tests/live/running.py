@@ -208,8 +208,8 @@ def orders(*endpoints: Endpoint | str, name: str = "orders.shop") -> str:
 class Mesh:
     """The service, running; see the top of this file.
 
-    `environ` is laid over the environment, `command` stands before `python -m workers.cli`, `told` are words of
-    "an error inside hostmesh" that this test expects in the log, and `fds` are descriptors it inherits.
+    `environ` is laid over the environment, `program` is what python runs, `command` stands before it, `told` are words
+    of "an error inside hostmesh" that this test expects in the log, and `fds` are descriptors it inherits.
     """
 
     directory: Path
@@ -217,6 +217,7 @@ class Mesh:
     static: Mapping[str, Any] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
+    program: tuple[str, ...] = ("-m", "workers.cli", "run")
     told: tuple[str, ...] = ()
     fds: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
@@ -266,7 +267,7 @@ class Mesh:
         environ = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "LISTEN_FDS")}
         with (self.directory / "output").open("ab") as output:
             self.process = subprocess.Popen(
-                [*self.command, sys.executable, "-m", "workers.cli", "run", "--config", str(self.config)],
+                [*self.command, sys.executable, *self.program, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=self.directory,
                 env={**environ, "PYTHONPATH": str(ROOT), **self.environ}, preexec_fn=_dies_with_us,
                 pass_fds=self.fds)

@@ -111,6 +111,11 @@ class Prober:
         self._active.clear()
 
     @property
+    def targets(self) -> int:
+        """How many endpoints are probed."""
+        return sum(map(len, self._targets.values()))
+
+    @property
     def under_way(self) -> int:
         """Probes that have begun and not ended."""
         return len(self._active)
