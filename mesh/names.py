@@ -62,3 +62,13 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "mesh_redis_up": ("gauge", (), "Whether the Redis that hosts share answers and takes what is written; 1 or 0."),
     "mesh_redis_latency_seconds": ("gauge", (), "How long the last heartbeat took to Redis and back."),
 }
+
+
+def for_people(service: str) -> str:
+    """The name of a service in Redis, in events and on the command line: `orders.shop` for `orders.shop@mesh`."""
+    return service.removesuffix("@mesh")
+
+
+def qualified(service: str) -> str:
+    """The name of the same service in the model; a name with a provider has one already."""
+    return service if "@" in service else f"{service}@mesh"

@@ -17,8 +17,8 @@ from pathlib import Path
 # floor 4 stand the master and the paper that all commands print on, above them the demo, the commands, and cli.
 FLOORS: dict[str, tuple[int, int]] = {
     "mesh.names": (0, 0), "mesh.errors": (0, 0), "mesh.model": (0, 0), "mesh.model_json": (0, 1),
-    "mesh.http1": (1, 0), "mesh.rules": (1, 0), "mesh.balance": (1, 0), "mesh.limits": (1, 0), "mesh.health": (1, 0),
-    "mesh.middlewares": (1, 0), "mesh.shared": (1, 0),
+    "mesh.http1": (1, 0), "mesh.rules": (1, 0), "mesh.shared": (1, 0),
+    "mesh.health": (1, 1), "mesh.balance": (1, 2), "mesh.limits": (1, 1), "mesh.middlewares": (1, 0),
     "mesh.providers": (2, 0), "mesh.plan": (2, 0), "mesh.table": (2, 0), "mesh.report": (2, 0),
     "mesh.store": (2, 0),
     "workers.machine": (3, 0), "workers.listeners": (3, 0), "workers.logs": (3, 0), "workers.memory": (3, 0),

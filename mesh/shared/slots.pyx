@@ -190,6 +190,26 @@ cdef class Slots:
             raise IndexError(f"word {word} of {SLOT_WORDS}")
         return cell_load(self.cells(slot) + word)
 
+    def words(self, Py_ssize_t slot):
+        """All SLOT_WORDS words of a slot, and behind them its requests under way."""
+        self._check(slot)
+        cdef int64_t *cells = self.cells(slot)
+        cdef int word
+        said = [cell_load(cells + word) for word in range(SLOT_WORDS)]
+        said.append(self.in_flight(slot))
+        return said
+
+    def ejected(self, int64_t now_ms):
+        """Slot -> until when (CLOCK_MONOTONIC in ms) for every slot that is ejected now."""
+        cdef Py_ssize_t slot, used = self.used
+        cdef int64_t until
+        found = {}
+        for slot in range(used):
+            until = cell_load(self.cells(slot) + SLOT_EJECTED_MS)
+            if until > now_ms:
+                found[slot] = until
+        return found
+
     def store(self, Py_ssize_t slot, int word, int64_t value):
         """Replaces one word, for its one writer."""
         self._may_write(slot, word)
