@@ -8,8 +8,8 @@ and no disk is touched but through `read`.  Floor 2.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,8 +192,7 @@ class _File:
         said.problems = tuple(reading.problems)
         self.said.objects.append(said)
         if is_mesh:
-            router = None if said.now is None else Router(
-                said.name, f"Host(`{name}.{MESH_ZONE}`)", said.name, place=said.place)
+            router = None if said.now is None else _mesh_router(name, said.place)
             self.said.objects.append(Said("routers", said.name, said.path, said.place, router, refused=refused,
                                           problems=said.problems))
 
@@ -279,6 +278,16 @@ def _balancer(values: dict[str, Any]) -> LoadBalancer:
 
 def _mesh_service(name: str, values: dict[str, Any], place: Place) -> Service:
     return Service(name, _balancer(values), place)
+
+
+def _mesh_router(name: str, place: Place) -> Router:
+    return Router(f"{name}@mesh", f"Host(`{name}.{MESH_ZONE}`)", f"{name}@mesh", place=place)
+
+
+def short_form(name: str, servers: Iterable[Server], place: Place) -> tuple[Service, Router]:
+    """What `mesh.services` makes of a name such as orders.shop and nothing but endpoints."""
+    balancer = replace(_balancer({}), servers=tuple(servers))
+    return Service(f"{name}@mesh", balancer, place), _mesh_router(name, place)
 
 
 def _middleware(name: str, values: dict[str, Any], place: Place) -> Middleware:

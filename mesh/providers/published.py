@@ -1,8 +1,9 @@
 """What the agent tells the other processes about its sources: the value of the sources board.
 
 Owns the form of that value.  The agent writes it, its successor goes on from it, `hostmesh status` and the API show it.
-The first line is JSON: problems, the status of every object, the state of every file.  What follows it is the catalog's
-own JSON, which only an agent decodes: it is far larger, and who asks for the status need not wait for it.  Floor 2.
+The first line is JSON: problems, the status of every object, the state of every file.  What follows it, the instances
+that came by themselves and the catalog, each in JSON of its own, only an agent decodes: it is far larger, and who asks
+for the status need not wait for it.  Floor 2.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import orjson
 from mesh.errors import Place, Problem
 from mesh.providers.catalog import Settled
 
-_FORM = 1
+_FORM = 2
 OK, ERROR, MISSING = "ok", "error", "missing"
 
 
@@ -34,6 +35,7 @@ class Published:
     files: Mapping[str, str] = field(default_factory=dict)
     reloaded_at: float = 0.0
     static_digest: str = ""
+    instances: bytes = b""          # in one line
 
     def to_json(self) -> bytes:
         """The value for the board; the same words give the same bytes."""
@@ -45,14 +47,15 @@ class Published:
             "also": [_row(problem) for problem in also],
             "status": dict(self.status), "files": dict(self.files), "reloaded_at": self.reloaded_at,
             "why": {key: [number[problem] for problem in about] for key, about in self.why.items()},
-            "static_digest": self.static_digest}), self.catalog))
+            "static_digest": self.static_digest}), self.instances, self.catalog))
 
     @classmethod
     def from_json(cls, data: bytes) -> Published:
         """What `to_json` wrote, nothing for b""; ValueError when the bytes are anything else."""
         if not data:
             return cls()
-        head, _, catalog = data.partition(b"\n")
+        head, _, others = data.partition(b"\n")
+        instances, _, catalog = others.partition(b"\n")
         try:
             said = orjson.loads(head)
             if said["form"] != _FORM:
@@ -61,7 +64,7 @@ class Published:
             numbered = (*problems, *(_problem(each) for each in said["also"]))
             why = {key: tuple(numbered[index] for index in about) for key, about in said["why"].items()}
             return cls(catalog, problems, said["status"], why, said["files"], float(said["reloaded_at"]),
-                       str(said["static_digest"]))
+                       str(said["static_digest"]), instances)
         except (LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no sources board: {error!r}") from error
 
@@ -73,10 +76,10 @@ def states(files: Collection[str], problems: Collection[Problem], missing: Colle
 
 
 def of(settled: Settled, catalog: bytes, files: Mapping[str, str], others: tuple[Problem, ...] = (),
-       reloaded_at: float = 0.0, static_digest: str = "") -> Published:
+       reloaded_at: float = 0.0, static_digest: str = "", instances: bytes = b"") -> Published:
     """What is to be told after a look; `others` are problems that are no dynamic file's."""
     return Published(catalog, (*others, *settled.problems), settled.status, settled.why, files, reloaded_at,
-                     static_digest)
+                     static_digest, instances)
 
 
 def as_dict(problem: Problem) -> dict[str, Any]:

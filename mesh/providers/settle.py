@@ -143,7 +143,10 @@ class _Resolver:
         if name.endswith("@internal"):
             return Failure(key, f"{what} is not supported yet; the admin address serves it", code="unsupported")
         known = [_word(other) for other in self.named if other.startswith(f"{section}/")]
-        return Failure(key, f"{what} is not defined", did_you_mean(_word(key), known))
+        hint = did_you_mean(_word(key), known)
+        if not hint and name.endswith("@mesh"):
+            hint = f"a file names instances that register themselves once mesh.services.{name[:-5]} is said, {{}} at least"
+        return Failure(key, f"{what} is not defined", hint)
 
 
 def _same(one: Model, other: Model | None) -> bool:

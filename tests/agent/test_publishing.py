@@ -112,9 +112,9 @@ def test_a_file_that_went_while_no_agent_ran_takes_its_routes_with_it(agent):
     until(lambda: running.names == {"a"})
 
 
-@pytest.mark.parametrize("left", [b"not ours", b'{"form":99}\n', b'{"form":1,"problems":[[1]],"also":[]}\n{}',
-                                  b'{"form":1,"problems":[],"also":[],"why":{},"status":{},"files":{},"reloaded_at":0,'
-                                  b'"static_digest":""}\n{"form":1,"files":{"x":{}}}'])
+@pytest.mark.parametrize("left", [b"not ours", b'{"form":99}\n', b'{"form":2,"problems":[[1]],"also":[]}\n\n{}',
+                                  b'{"form":2,"problems":[],"also":[],"why":{},"status":{},"files":{},"reloaded_at":0,'
+                                  b'"static_digest":""}\n\n{"form":1,"files":{"x":{}}}'])
 def test_a_memory_of_another_version_is_begun_anew(agent, left):
     running = agent({"a.yml": routes("a")})
     running.memory.sources.write(left)

@@ -39,7 +39,10 @@ def restore(memory: Memory) -> Published:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look has found: everything that is published, and `paths` that the news was about."""
+    """What a look has found: everything that is published, and `paths` that the news was about.
+
+    `instances` are those that joined, for the agent that comes next.
+    """
 
     settled: Settled
     catalog: bytes
@@ -47,6 +50,7 @@ class Found:
     static_problems: tuple[Problem, ...] = ()
     static_digest: str = ""
     paths: tuple[str, ...] = ()
+    instances: bytes = b""
 
 
 class Publisher:
@@ -70,7 +74,8 @@ class Publisher:
         plan = to_json(found.settled.dynamic)
         has_new_plan = plan != _value(board)
         reloaded_at = time.time() if has_new_plan or not before.reloaded_at else before.reloaded_at
-        wanted = of(found.settled, found.catalog, found.files, found.static_problems, reloaded_at, found.static_digest)
+        wanted = of(found.settled, found.catalog, found.files, found.static_problems, reloaded_at, found.static_digest,
+                    found.instances)
         self.is_refused = False
         try:
             if len(plan) > board.capacity:

@@ -103,6 +103,8 @@ class Followed:
         now = self._clock()
         if self._watch is not None:
             self._watch.feed(self._quiet, now)
+        else:
+            self._inbox.take()
         # the slow look keeps out of a burst: what it would find now has not come to rest
         slow = now >= self._next and self._quiet.wait_s(now) is None
         if not (slow or self._quiet.is_due(now)):

@@ -61,6 +61,10 @@ class Inbox:
         self._words.append((kind, path))
         self._there.set()
 
+    def wake(self) -> None:
+        """Something else has come in than words, and whoever waits knows where to look."""
+        self._there.set()
+
     def wait(self, timeout_s: float) -> bool:
         return self._there.wait(timeout_s)
 
