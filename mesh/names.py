@@ -21,7 +21,7 @@ KEY_ENDPOINTS = "endpoints:{service}"       # hash: url -> JSON
 KEY_OVERRIDES = "overrides:{service}"       # hash: url -> drain, disable, weight=N
 KEY_INSTANCE = "instance:{service}:{id}"    # string with a TTL: url, or JSON with url, weight, host, meta
 KEY_EVENTS = "events"                       # stream, capped
-KEY_BORN = "born"                           # string: when this mesh began in this Redis (unix ms); a new one: it was emptied
+KEY_BORN = "born"                           # string: unix ms of when this Redis was found empty
 KEY_TOLD = "told"                           # hash: "service url" -> override: which are in mesh:events already
 KEY_WATCH = "watch"                         # string with a TTL: the host that looks after the others just now
 

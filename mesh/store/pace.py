@@ -1,4 +1,4 @@
-"""How often a host speaks to Redis, and about which endpoints: all numbers of it, and how they give way as a mesh grows.
+"""How often a host speaks to Redis, and about which endpoints: all numbers of it, and how they give way to many.
 
 Owns the arithmetic behind docs/scale.md.  One Redis serves all hosts, so whatever every host does at a fixed interval
 grows with their number, and an opinion of every host about every endpoint with its square.  Up to MANY hosts each tells
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
-MANY = 16               # hosts that speak of an endpoint with which nothing is wrong; a page of opinions, and enough to count on
+MANY = 16               # hosts that speak of an endpoint with which nothing is wrong: a page of opinions
 _WHOLE = 1 << 64
 
 

@@ -6,9 +6,11 @@ where the document is.  A document that cannot be read (somebody's slip of the p
 
 The document, fields in this order, empty ones left out:
 
-    {"state": "mixed", "why": "host-b: connection refused", "since": "2026-11-25T01:40:00Z", "weight": 1, "source": "file",
-     "inFlight": 3, "requests": 1200, "failures": 7, "latencyMs": 2.4, "lastError": "connection refused",
-     "opinions": {"host-a": {"state": "up", "at": "...", "inFlight": 3, ...}, "host-b": {"state": "down", "why": ...}}}
+    {"state": "mixed", "why": "host-b: connection refused", "since": "2026-11-25T01:40:00Z", "weight": 1,
+     "source": "file", "inFlight": 3, "requests": 1200, "failures": 7, "latencyMs": 2.4,
+     "lastError": "connection refused (seen by host-b)",
+     "opinions": {"host-a": {"state": "up", "at": "...", "inFlight": 3, ...},
+                  "host-b": {"state": "down", "why": ...}}}
 
 `state` is the word that all hosts agree on, else "mixed"; counts are sums over the hosts listed, the latency is their
 mean by requests.  At most MOST hosts with the same state are listed: the first that came.
@@ -103,8 +105,8 @@ end
 return redis.call('HLEN', KEYS[1])
 """
 
-# KEYS: endpoints:<service>.  ARGV: now, how many urls, the urls, then the hosts that live.  Takes out the opinions of all
-# others; answers how many endpoints the service has now.
+# KEYS: endpoints:<service>.  ARGV: now, how many urls, the urls, then the hosts that live.  Takes out the opinions of
+# all others; answers how many endpoints the service has now.
 SWEEP = _DOCUMENT + """
 local now, many, lives = ARGV[1], tonumber(ARGV[2]), {}
 for i = 3 + many, #ARGV do lives[ARGV[i]] = true end
@@ -122,7 +124,7 @@ end
 return redis.call('HLEN', KEYS[1])
 """
 
-# KEYS: a hash.  ARGV: field, the value that is expected there ("": none), the new one ("": none).  Answers 1 if it was so.
+# KEYS: a hash.  ARGV: field, the value that is expected there ("": none), the new one ("": none).  Answers 1 if it was.
 SWAP = """
 local now = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 if now ~= ARGV[2] then return 0 end

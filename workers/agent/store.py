@@ -24,6 +24,7 @@ from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal
 from workers.agent.store_publish import Log, Publisher, Teller
 from workers.stores import ANSWER_S
 
+PACE = Pace()
 LEAVE_S = 1.0           # beyond an answer's time-out, for a thread to end
 
 log = logging.getLogger(f"{PRODUCT}.redis")
@@ -55,7 +56,7 @@ class Store:
 
     def __init__(self, static: Static, server: RedisServer, table: Endpoints, instances: Gathering,
                  generation: Callable[[], int] = lambda: 0, changes: Callable[[], object] | None = None,
-                 pace: Pace = Pace(), answer_s: float = ANSWER_S) -> None:
+                 pace: Pace = PACE, answer_s: float = ANSWER_S) -> None:
         self._pace, self._answer_s = pace, answer_s
         keys = Keys(static.redis.prefix)
         self._closing = threading.Event()

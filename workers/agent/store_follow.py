@@ -1,12 +1,12 @@
 """What Redis tells this host: operators' words and the instances that registered themselves.
 
-Owns the store's second thread.  Changes are told by Redis itself (store_tracking.py); where it cannot, everything is read
-again every second, and in any case every few seconds, since a hint that got lost must cost time only.
+Owns the store's second thread.  Changes are told by Redis itself (store_tracking.py); where it cannot, everything is
+read again every second, and in any case every few seconds, since a hint that got lost must cost time only.
 
 What was known last holds while Redis is away.  What is missing afterwards:
 
-- an instance is believed for one TTL of its own before it counts as gone.  A Redis that stood still, or came back empty,
-  has lost the heartbeats of all, and they need that time to come again.  The same while Redis is full and takes none.
+- an instance is believed for one TTL of its own before it counts as gone.  A Redis that stood still, or came back
+  empty, has lost the heartbeats of all, and they need that time to come again.  So too while Redis is full.
 - an operator's word is gone, if this Redis is the one that had it.  If it has been emptied (`born` says so), the words
   that hold are put back, for nobody took them back.
 

@@ -1,9 +1,9 @@
 """The hosts of the mesh in Redis: this one's heartbeat, and a look after the others.
 
-Owns `hosts`, `host:<host>` and `watch`.  A host is up while its heartbeat's key lives; Redis's own clock decides, so no
-host's does.  One host at a time looks after the others, whichever gets `watch` (SET NX): it marks in `hosts` who is gone,
-by a swap that only one can win, and that one tells of it.  Nobody is judged just after Redis itself was away: while it
-stood still, no heartbeat could be renewed.  Floor 3.
+Owns `hosts`, `host:<host>` and `watch`.  A host is up while its heartbeat's key lives; Redis's own clock decides, so
+no host's does.  One host at a time looks after the others, whichever gets `watch` (SET NX): it marks in `hosts` who is
+gone, by a swap that only one can win, and that one tells of it.  Nobody is judged just after Redis itself was away:
+while it stood still, no heartbeat could be renewed.  Floor 3.
 """
 from __future__ import annotations
 

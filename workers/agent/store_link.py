@@ -1,7 +1,7 @@
 """One thread's way to Redis: a client that is made anew after each failure, and when to try again.
 
-Owns the life of connections and what the log says of it: once when Redis goes away or refuses, once when it is back.  It
-knows no key.  Floor 3.
+Owns the life of connections and what the log says of it: once when Redis goes away or refuses, once when it is back.
+It knows no key.  Floor 3.
 """
 from __future__ import annotations
 

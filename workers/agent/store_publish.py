@@ -129,7 +129,7 @@ class Publisher:
             self._services.add(service)
 
     def _check(self, client: Any, seen: set[Key]) -> None:
-        """Whether all that there is can be found in Redis: somebody may have deleted it, or nobody have spoken of it."""
+        """Whether all that there is can be found in Redis: somebody may have deleted it, or nobody spoken of it."""
         services: dict[str, set[str]] = {}
         for service, url in seen:
             services.setdefault(service, set()).add(url)

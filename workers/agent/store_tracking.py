@@ -37,7 +37,7 @@ class _Ear:
 
 
 class Tracking:
-    """Listens for changes below some prefixes; every method but `close` raises RedisError or OSError when it is over."""
+    """Listens for changes below some prefixes; all but `close` raises RedisError or OSError when it is over."""
 
     def __init__(self, prefixes: Iterable[str], ping_s: float, answer_s: float,
                  clock: Callable[[], float] = time.monotonic) -> None:
@@ -67,7 +67,7 @@ class Tracking:
         return {ear.node for ear in self._ears} == {node for node, _ in _pools(client)}
 
     def wait(self, timeout_s: float) -> set[Any]:
-        """Keys that have changed, as soon as there are some; EVERYTHING among them: all may have.  Empty after a while."""
+        """Keys that have changed, once there are some (EVERYTHING among them: all may have); empty after a while."""
         keys: set[Any] = set()
         until = self._clock() + timeout_s
         while True:
