@@ -29,6 +29,7 @@ from mesh.shared.series import (
     ROW_WORDS,
 )
 from workers.agent.metrics import MAX_FILES, families, negotiate, registry_of, write
+from workers.agent.store_link import RedisSeen
 from workers.report import Picture, look
 
 SIZES = (1 << 12, 1 << 12, 4, 64)
@@ -218,3 +219,10 @@ def test_the_page_about_metrics_names_all_of_them_with_their_labels():
     rows = re.findall(r"^\| `(mesh_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", page, re.MULTILINE)
     assert {name: (kind, tuple(re.findall(r"`(\w+)`", said)), words.strip()) for name, kind, said, words in rows} == {
         name: (kind.replace("info", "gauge"), labels, words) for name, (kind, labels, words) in METRICS.items()}
+
+
+def test_how_redis_does_is_told_where_there_is_one():
+    text = write(families(NOTHING, ["web"], redis=RedisSeen(True, 0.002, 3)), openmetrics=False).decode()
+    assert "mesh_redis_up 1\n" in text
+    assert "mesh_redis_latency_seconds 0.002\n" in text
+    assert "\nmesh_redis_up " not in write(families(NOTHING, ["web"]), openmetrics=False).decode()

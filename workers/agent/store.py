@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mesh.model import RedisServer, Static
@@ -20,7 +19,7 @@ from mesh.store.opinion import Seen
 from mesh.store.pace import Pace
 from workers.agent.store_follow import Follower, Gathering, Words
 from workers.agent.store_hosts import Hosts
-from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal
+from workers.agent.store_link import FAILURES, Link, RedisSeen, Trouble, is_refusal
 from workers.agent.store_publish import Log, Publisher, Teller
 from workers.stores import ANSWER_S
 
@@ -36,15 +35,6 @@ class Endpoints(Words, Protocol):
     @property
     def events(self) -> Log: ...
     def endpoints(self) -> Sequence[Seen]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RedisSeen:
-    """How Redis does: `is_up` while it answers and takes what is written, `latency_s` of the last heartbeat."""
-
-    is_up: bool
-    latency_s: float
-    hosts: int              # in the mesh, as far as known
 
 
 class Store:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from redis import Redis as Client
 from redis.exceptions import (
@@ -31,6 +32,15 @@ AGAIN_S = 600.0         # a trouble that lasts is told again
 log = logging.getLogger(f"{PRODUCT}.redis")
 
 FAILURES = (RedisError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSeen:
+    """How Redis does: `is_up` while it answers and takes what is written, `latency_s` of the last heartbeat."""
+
+    is_up: bool
+    latency_s: float
+    hosts: int              # in the mesh, as far as known
 
 
 class Trouble:
