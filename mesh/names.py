@@ -21,6 +21,9 @@ KEY_ENDPOINTS = "endpoints:{service}"       # hash: url -> JSON
 KEY_OVERRIDES = "overrides:{service}"       # hash: url -> drain, disable, weight=N
 KEY_INSTANCE = "instance:{service}:{id}"    # string with a TTL: url, or JSON with url, weight, host, meta
 KEY_EVENTS = "events"                       # stream, capped
+KEY_BORN = "born"                           # string: unix ms of when this Redis was found empty
+KEY_TOLD = "told"                           # hash: "service url" -> override: which are in mesh:events already
+KEY_WATCH = "watch"                         # string with a TTL: the host that looks after the others just now
 
 SERVER = PRODUCT                            # the Server header of every answer that is our own
 READY_HOST = f"ready.{PRODUCT}"             # whom /ready asks for at each entrypoint: no router of anybody's
@@ -58,6 +61,8 @@ METRICS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "mesh_worker_deaths_total": ("counter", (), "Workers that ended unasked."),
     "mesh_agent_starts_total": ("counter", (), "Agents that were started."),
     "mesh_access_log_dropped_total": ("counter", (), "Access log lines that could not be written in time."),
+    "mesh_redis_up": ("gauge", (), "Whether the Redis that hosts share answers and takes what is written; 1 or 0."),
+    "mesh_redis_latency_seconds": ("gauge", (), "How long the last heartbeat took to Redis and back."),
 }
 
 

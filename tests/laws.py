@@ -20,6 +20,7 @@ FLOORS: dict[str, tuple[int, int]] = {
     "mesh.http1": (1, 0), "mesh.rules": (1, 0), "mesh.shared": (1, 0),
     "mesh.health": (1, 1), "mesh.balance": (1, 2), "mesh.limits": (1, 1), "mesh.middlewares": (1, 0),
     "mesh.providers": (2, 0), "mesh.service": (2, 0), "mesh.plan": (2, 0), "mesh.table": (2, 0), "mesh.report": (2, 0),
+    "mesh.store": (2, 0),
     "workers.machine": (3, 0), "workers.listeners": (3, 0), "workers.logs": (3, 0), "workers.memory": (3, 0),
     "workers.notify": (3, 0), "workers.stores": (3, 0), "workers.tls": (3, 0), "workers.about": (3, 0),
     "workers.report": (3, 0), "workers.keeper": (3, 0), "workers.registration": (3, 0), "workers.wrapped": (3, 0),

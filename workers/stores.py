@@ -20,35 +20,42 @@ CONNECT_S = 2.0
 ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
 
 
-def client_of(server: RedisServer, answer_s: float = ANSWER_S, text: bool = True) -> Client:
+def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0, text: bool = True) -> Client:
     """A client for whatever kind of Redis this is; `server.addresses` must not be empty.
 
     Keys and values are str, or bytes without `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or
-    `answer_s` seconds at most; no call is sent twice.
+    `answer_s` seconds at most; no call is sent twice.  Of several addresses of one server it takes the one whose turn
+    it is at this attempt; Sentinels and nodes of a Cluster are all known to one client.
     """
     hosts = [_split(address) for address in server.addresses]
+    secured = _secured(server) if server.tls else {}
     told: dict[str, Any] = {
-        "username": server.username or None, "password": server.password or None, "socket_connect_timeout": CONNECT_S,
-        "socket_timeout": answer_s, "socket_keepalive": True, "decode_responses": text, "protocol": 2,
-        "retry": Retry(NoBackoff(), 0)}
-    if server.tls:
-        told |= {"ssl": True, "ssl_ca_certs": server.tls_ca or None, "ssl_certfile": server.tls_cert or None,
-                 "ssl_keyfile": server.tls_key or None, "ssl_cert_reqs": "none" if server.tls_insecure else "required",
-                 "ssl_check_hostname": not server.tls_insecure}
+        "username": server.username or None, "password": server.password or None, **secured, **_times(answer_s),
+        "socket_keepalive": True, "decode_responses": text, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
     if server.cluster:
         client: Any = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], **told)
         return client
     if server.sentinel:
-        asks = {"username": server.sentinel_username or None, "password": server.sentinel_password or None,
-                "socket_connect_timeout": CONNECT_S, "socket_timeout": answer_s}
+        asks = {"username": server.sentinel_username or None, "password": server.sentinel_password or None, **secured,
+                **_times(answer_s)}
         set_ = Sentinel(hosts, sentinel_kwargs=asks)
         made: Client = set_.master_for(server.sentinel, db=server.database, **told)
         return made
-    first = server.addresses[0]
-    if first.startswith("unix://"):
-        return Client(unix_socket_path=first.removeprefix("unix://"), db=server.database, **told)
-    host, port = hosts[0]
+    turn = attempt % len(hosts)
+    if (address := server.addresses[turn]).startswith("unix://"):
+        return Client(unix_socket_path=address.removeprefix("unix://"), db=server.database, **told)
+    host, port = hosts[turn]
     return Client(host=host, port=port, db=server.database, **told)
+
+
+def _times(answer_s: float) -> dict[str, Any]:
+    return {"socket_connect_timeout": min(CONNECT_S, answer_s), "socket_timeout": answer_s}
+
+
+def _secured(server: RedisServer) -> dict[str, Any]:
+    return {"ssl": True, "ssl_ca_certs": server.tls_ca or None, "ssl_certfile": server.tls_cert or None,
+            "ssl_keyfile": server.tls_key or None, "ssl_cert_reqs": "none" if server.tls_insecure else "required",
+            "ssl_check_hostname": not server.tls_insecure}
 
 
 def _split(address: str) -> tuple[str, int]:

@@ -30,6 +30,7 @@ from mesh.shared.series import (
 )
 from workers.agent.metrics import MAX_FILES, families, negotiate, registry_of, write
 from workers.agent.states import EndpointState
+from workers.agent.store_link import RedisSeen
 from workers.report import Picture, look
 
 SIZES = (1 << 12, 1 << 12, 4, 64)
@@ -229,3 +230,10 @@ def test_an_endpoint_is_well_or_not():
              for sample in family.samples if sample.name == "mesh_service_server_up"}
     assert found == {(("service", "orders.shop@mesh"), ("url", "http://a")): 1,
                      (("service", "orders.shop@mesh"), ("url", 'http://"b')): 0}
+
+
+def test_how_redis_does_is_told_where_there_is_one():
+    text = write(families(NOTHING, ["web"], redis=RedisSeen(True, 0.002, 3)), openmetrics=False).decode()
+    assert "mesh_redis_up 1\n" in text
+    assert "mesh_redis_latency_seconds 0.002\n" in text
+    assert "\nmesh_redis_up " not in write(families(NOTHING, ["web"]), openmetrics=False).decode()

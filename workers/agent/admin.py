@@ -34,6 +34,7 @@ from workers.about import About
 from workers.agent import api
 from workers.agent.metrics import OPENMETRICS, TEXT, families, negotiate, registry_of, write
 from workers.agent.ready import why_not_ready
+from workers.agent.store_link import RedisSeen
 from workers.agent.table import Table
 from workers.listeners import CannotListen, Listener, open_all
 from workers.report import files, look, published, status
@@ -121,12 +122,13 @@ class Admin:
 
     `memory` must be this object's own (it is read in a thread), `tell` answers the present about.json.  `former` is
     where a former agent of this service listened: where the system may choose the port, that one is chosen again.
+    `redis` answers how Redis does, None where there is none.
     """
 
     def __init__(self, static: Static, memory: Memory, bound: Mapping[str, str], tell: Callable[[], About],
-                 table: Table, former: str = "") -> None:
+                 table: Table, former: str = "", redis: Callable[[], RedisSeen | None] = lambda: None) -> None:
         self._static, self._memory, self._entry_points, self._tell = static, memory, bound, tell
-        self._table = table
+        self._table, self._redis = table, redis
         self._thread = ThreadPool(1)
         self._asking = BoundedSemaphore(4)      # of /ready: each is a connection to every entrypoint
         self._server: WSGIServer | None = None
@@ -234,7 +236,7 @@ class Admin:
     def _families(self) -> Iterator[Metric]:
         said = published(self._memory)
         return families(look(self._memory), self._static.entry_points, said.problems, said.reloaded_at,
-                        self._table.endpoints())
+                        self._table.endpoints(), self._redis())
 
     def _dynamic(self) -> Dynamic:
         try:

@@ -38,6 +38,7 @@ from mesh.shared.series import (
     ROW_RETRIES,
 )
 from workers.agent.states import EndpointState
+from workers.agent.store_link import RedisSeen
 from workers.report import Picture
 
 MAX_FILES = 100                 # with a series of their own
@@ -94,8 +95,9 @@ class Histogram(Metric):
 
 
 def families(picture: Picture, entry_points: Collection[str], problems: Collection[Problem] = (),
-             reloaded_at: float = 0.0, endpoints: Iterable[EndpointState] = ()) -> Iterator[Metric]:
-    """Every family of METRICS; `entry_points` in the order of the static file."""
+             reloaded_at: float = 0.0, endpoints: Iterable[EndpointState] = (),
+             redis: RedisSeen | None = None) -> Iterator[Metric]:
+    """Every family of METRICS; `entry_points` in the order of the static file, `redis` None where there is none."""
     facts = picture.facts
     yield _of("mesh_build_info", [((VERSION,), 1)])
     yield _of("mesh_config_reloads_total", [((), facts[FACT_DYNAMIC_RELOADS])])
@@ -118,6 +120,8 @@ def families(picture: Picture, entry_points: Collection[str], problems: Collecti
     yield _of("mesh_worker_deaths_total", [((), facts[FACT_WORKER_DEATHS])])
     yield _of("mesh_agent_starts_total", [((), facts[FACT_AGENT_STARTS])])
     yield _of("mesh_access_log_dropped_total", [((), picture.log_dropped)])
+    yield _of("mesh_redis_up", [((), int(redis.is_up))] if redis is not None else [])
+    yield _of("mesh_redis_latency_seconds", [((), redis.latency_s)] if redis is not None else [])
 
 
 def _requests(rows: dict[bytes, Row]) -> Iterator[Metric]:

@@ -1,0 +1,234 @@
+"""What this host tells Redis: its opinion of every endpoint, and what happened.
+
+Owns `endpoints:<service>`, `services` and `events` as far as this host writes them.  Only what has changed is written:
+states at once, numbers when their time comes and only where they moved.  After Redis was away, everything again.
+
+The table is looked at when something moved in it, and no longer than a tenth of the time: 20,000 endpoints take 0.2 s.
+Floor 3.
+"""
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from redis.exceptions import ResponseError
+
+from mesh.health.events import OVERRIDE, Event
+from mesh.store.keys import Keys
+from mesh.store.opinion import Opinion, Seen, opinion_of, spelled
+from mesh.store.pace import MANY, Pace, speaks
+from mesh.store.scripts import FIRST, OPINE, SWEEP
+
+MOST_AT_ONCE = 50       # endpoints in one script: Redis does nothing else for so long (25 us each)
+MOST_EVENTS = 500       # told in one turn
+EVENTS_KEPT = 10_000    # in the stream, about
+SHARE = 10              # a look at the table is followed by a pause this many times as long
+
+Key = tuple[str, str]   # service (its name for people), url
+
+
+class Log(Protocol):
+    """The events of this host, numbered (workers/agent/eventlog.py)."""
+
+    def after(self, number: int) -> list[tuple[int, Event]]: ...
+    def add(self, event: Event) -> int: ...
+
+
+class Publisher:
+    """For the store's writing thread; `changes` answers something else whenever a state may have changed."""
+
+    def __init__(self, host: str, keys: Keys, pace: Pace, endpoints: Callable[[], Sequence[Seen]],
+                 changes: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._host, self._keys, self._pace = host, keys, pace
+        self._endpoints, self._changes, self._clock = endpoints, changes, clock
+        self._told: dict[Key, Opinion] = {}
+        self._services: set[str] = set()        # that we have put into `services`
+        self._alone: set[Key] = set()           # endpoints of which nobody spoke
+        self._seen_changes: object = None
+        self._is_stale = True
+        self._look_at = 0.0
+        self._numbers_at = 0.0
+        self._check_at = clock() + pace.check
+        self._is_clean = False                  # what a former agent told and we would not is gone
+        self.written = 0                        # endpoints told, ever
+
+    def forget(self) -> None:
+        """Whatever was told may be gone."""
+        self._told.clear()
+        self._services.clear()
+        self._is_stale = True
+
+    def turn(self, client: Any, hosts: int) -> None:
+        """Tells what is new."""
+        now = self._clock()
+        if now < self._look_at:
+            return
+        changes = self._changes()
+        with_numbers = now >= self._numbers_at
+        if not (self._is_stale or with_numbers or changes != self._seen_changes):
+            return
+        self._is_stale = True                   # until all of it is told
+        told, gone, seen = self._compare(hosts, with_numbers)
+        self._seen_changes = changes
+        took_s = self._clock() - now
+        self._look_at = now + took_s * SHARE
+        refused: Exception | None = None
+        for service, each in _by_service({**dict.fromkeys(gone), **told}):
+            try:
+                self._tell(client, service, each)
+            except ResponseError as error:      # perhaps of this key alone
+                refused = error
+        if refused is not None:
+            raise refused
+        if with_numbers:
+            self._numbers_at = now + self._pace.stretched(self._pace.numbers, hosts) * random.uniform(0.9, 1.0)
+        self._is_stale = False
+        if now >= self._check_at:
+            self._check(client, seen)
+            self._check_at = now + self._pace.stretched(self._pace.check, hosts) * random.uniform(0.8, 1.2)
+
+    def _compare(self, hosts: int, with_numbers: bool) -> tuple[dict[Key, Opinion], list[Key], set[Key]]:
+        """What is to be told, what is to be taken back, and all that there is."""
+        told, seen, silent = {}, set(), set()
+        for each in self._endpoints():
+            key = each.service, each.url
+            seen.add(key)
+            opinion = opinion_of(each, self._host)
+            if not (not opinion.is_plain or each.local or key in self._alone
+                    or speaks(self._host, *key, hosts)):
+                silent.add(key)
+                continue
+            before = self._told.get(key)
+            if before is None or not before.is_same_but_numbers(opinion) or (
+                    with_numbers and before.numbers != opinion.numbers):
+                told[key] = opinion
+        return told, [key for key in self._told if key not in seen or key in silent], seen
+
+    def _tell(self, client: Any, service: str, opinions: Mapping[str, Opinion | None]) -> None:
+        """Puts these opinions (None: there is none any more) of one service's endpoints into Redis."""
+        key, left = self._keys.endpoints(service), 1
+        for urls in _pieces(list(opinions), MOST_AT_ONCE):
+            said: list[str | bytes] = []
+            for url in urls:
+                opinion = opinions[url]
+                said += [url, *((b"{}", b"") if opinion is None else (opinion.facts_json(), opinion.opinion_json()))]
+            left = run(client, OPINE, key, self._host, spelled(time.time() * 1000), MANY, *said)
+            self.written += len(urls)
+            for url in urls:
+                if (opinion := opinions[url]) is None:
+                    self._told.pop((service, url), None)
+                else:
+                    self._told[service, url] = opinion
+        if not left:
+            self._services.discard(service)
+            take_out(client, self._keys, service)
+        elif service not in self._services:
+            client.sadd(self._keys.services, service)
+            self._services.add(service)
+
+    def _check(self, client: Any, seen: set[Key]) -> None:
+        """Whether all that there is can be found in Redis: somebody may have deleted it, or nobody spoken of it."""
+        services: dict[str, set[str]] = {}
+        for service, url in seen:
+            services.setdefault(service, set()).add(url)
+        self._alone &= seen
+        for names in _pieces(sorted(services), 200):
+            for service, there in zip(names, each_of(client, "hkeys", [self._keys.endpoints(name) for name in names])):
+                for url in services[service].difference(there):
+                    if self._told.pop((service, url), None) is None:
+                        self._alone.add((service, url))
+                    self._is_stale = True
+        for names in _pieces(sorted(services), 1000):
+            client.sadd(self._keys.services, *names)
+        if not self._is_clean:
+            self._clean(client, seen)
+            self._is_clean = True
+
+    def _clean(self, client: Any, seen: set[Key]) -> None:
+        """Takes back what a former agent of this host told of endpoints that have left while none was there."""
+        mark = f'"{self._host}": {{'
+        for service in sorted(client.smembers(self._keys.services)):
+            urls = [url for url, text in client.hgetall(self._keys.endpoints(service)).items()
+                    if mark in text and (service, url) not in seen]
+            if urls:
+                self._tell(client, service, dict.fromkeys(urls))
+
+    def sweep(self, client: Any, lives: Sequence[str]) -> None:
+        """Takes out the opinions of hosts that do not live; for the one host whose turn it is."""
+        refused: Exception | None = None
+        for service in sorted(client.smembers(self._keys.services)):
+            key, left = self._keys.endpoints(service), 0
+            try:
+                for urls in _pieces(client.hkeys(key), MOST_AT_ONCE):
+                    left = run(client, SWEEP, key, spelled(time.time() * 1000), len(urls), *urls, *lives)
+            except ResponseError as error:
+                refused = error
+                continue
+            if not left:
+                take_out(client, self._keys, service)
+        if refused is not None:
+            raise refused
+
+
+class Teller:
+    """Puts the events of this host into `events`, those of a time without Redis too, as far back as they are kept."""
+
+    def __init__(self, host: str, keys: Keys, events: Log) -> None:
+        self._host, self._keys, self._events = host, keys, events
+        self._after = 0
+
+    def turn(self, client: Any, hosts: int) -> None:
+        """Tells what has happened since."""
+        for number, event in self._events.after(self._after)[:MOST_EVENTS]:
+            if self._is_ours(client, event, hosts):
+                client.xadd(self._keys.events, _fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
+            self._after = number
+
+    def _is_ours(self, client: Any, event: Event, hosts: int) -> bool:
+        """Every host sees an operator's word, and the first tells of it; in a large mesh some tell of an endpoint."""
+        if event.kind == OVERRIDE:
+            return bool(run(client, FIRST, self._keys.told, f"{event.service} {event.url}",
+                            f"{event.what} {event.who} {event.why}"))
+        return not event.url or speaks(self._host, event.service, event.url, hosts)
+
+
+def _fields(event: Event, host: str) -> dict[Any, Any]:
+    """An event as it reads in redis-cli: when, what, where, why, who, and which host says so."""
+    said = {"at": spelled(event.at_ms), "kind": event.kind, "service": event.service, "url": event.url,
+            "what": event.what, "why": event.why, "who": event.who, "host": host}
+    return {name: value for name, value in said.items() if value}
+
+
+def run(client: Any, script: str, key: str, *args: Any) -> Any:
+    """Runs a script over one key; Redis keeps the text, and gets it again where it has lost it."""
+    return client.register_script(script)(keys=[key], args=args)
+
+
+def each_of(client: Any, command: str, keys: Iterable[str]) -> list[Any]:
+    """The same command for many keys, in one go, wherever in a Cluster they are; an error of one is its answer."""
+    pipeline = client.pipeline(transaction=False) if not hasattr(client, "get_primaries") else client.pipeline()
+    for key in keys:
+        getattr(pipeline, command)(key)
+    answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return answers
+
+
+def take_out(client: Any, keys: Keys, service: str) -> None:
+    """A service without endpoints leaves `services`, unless another host has put one in just now."""
+    client.srem(keys.services, service)
+    if client.exists(keys.endpoints(service)):
+        client.sadd(keys.services, service)
+
+
+def _by_service(opinions: Mapping[Key, Opinion | None]) -> Iterator[tuple[str, dict[str, Opinion | None]]]:
+    found: dict[str, dict[str, Opinion | None]] = {}
+    for (service, url), opinion in opinions.items():
+        found.setdefault(service, {})[url] = opinion
+    yield from found.items()
+
+
+def _pieces(all_: list[str], most: int) -> Iterator[list[str]]:
+    for start in range(0, len(all_), most):
+        yield all_[start:start + most]
