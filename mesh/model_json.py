@@ -7,9 +7,10 @@ can do something else: one edit among 10,000 routers costs a worker 2 ms instead
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import blake2b
+from operator import is_
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -55,23 +56,59 @@ class Pieces:
 
 def to_json(dynamic: Dynamic) -> bytes:
     """The model as JSON lines, for the plan board; `from_json` gives the same model back, keys included."""
-    lines = [orjson.dumps({"columns": _COLUMNS})]
-    for section in _SECTIONS:
-        for piece in _pieces(getattr(dynamic, section).items()):
-            lines.append(orjson.dumps([section, [(key, row(each)) for key, each in piece]], default=_plain))
-    lines.append(orjson.dumps({"pieces": len(lines) - 1}))
-    return b"\n".join(lines)
+    return Writer().write(dynamic)
 
 
-def _pieces(items: Iterable[tuple[str, T]]) -> Iterable[list[tuple[str, T]]]:
-    piece: list[tuple[str, T]] = []
-    for key, each in items:
-        piece.append((key, each))
-        if crc32(key.encode("utf-8", "surrogatepass")) % _FEW == 0 or len(piece) == _MANY:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
+class Writer:
+    """Writes one model after the other; of what is the same objects as before, it has the bytes already."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[tuple[str, str], _Piece] = {}        # by the section and its first key
+
+    def write(self, dynamic: Dynamic) -> bytes:
+        """As `to_json`."""
+        pieces: dict[tuple[str, str], _Piece] = {}
+        for section in _SECTIONS:
+            of = getattr(dynamic, section)
+            keys, values = list(of), list(of.values())
+            at = 0
+            while at < len(keys):
+                piece = self._pieces.get((section, keys[at]))
+                if piece is None or not piece.stands_in(keys, values, at):
+                    piece = _piece(section, keys, values, at)
+                pieces[section, keys[at]] = piece
+                at += len(piece.keys)
+        self._pieces = pieces
+        return b"\n".join((orjson.dumps({"columns": _COLUMNS}), *(piece.line for piece in pieces.values()),
+                           orjson.dumps({"pieces": len(pieces)})))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some objects and their line.  `is_last`: the section ended before the piece did."""
+
+    keys: list[str]
+    values: list[Model | Numbers]
+    line: bytes
+    is_last: bool
+
+    def stands_in(self, keys: list[str], values: list[Model | Numbers], at: int) -> bool:
+        end = at + len(self.keys)
+        return (keys[at:end] == self.keys and (end == len(keys) or not self.is_last)
+                and all(map(is_, values[at:end], self.values)))
+
+
+def _piece(section: str, keys: list[str], values: list[Model | Numbers], at: int) -> _Piece:
+    """The piece that begins there."""
+    end = at
+    most = min(at + _MANY, len(keys))
+    is_ended = False
+    while end < most and not is_ended:
+        is_ended = crc32(keys[end].encode("utf-8", "surrogatepass")) % _FEW == 0
+        end += 1
+    rows = [(key, row(each)) for key, each in zip(keys[at:end], values[at:end], strict=True)]
+    return _Piece(keys[at:end], values[at:end], orjson.dumps([section, rows], default=_plain),
+                  is_last=not is_ended and end - at < _MANY)
 
 
 def from_json(data: bytes) -> Dynamic:

@@ -22,6 +22,7 @@ RULES_AT_ONCE = 5           # 27 us to parse a short rule
 OBJECTS_AT_ONCE = 50        # 2.4 us for a router whose rule is known
 COMPARED_AT_ONCE = 250      # 0.3 us
 MEMBERS_AT_ONCE = 5000      # 20 ns to look at one for its share
+FREED_AT_ONCE = 500         # 0.1 to 0.3 us
 
 _SAID = [each.name for each in fields(LoadBalancer) if each.name != "servers"]
 
@@ -108,6 +109,25 @@ cdef class Plan:
         """
         cdef Table table = self.tables[entry_point]
         return table.matcher.explain(asked)
+
+    def let_go(self, Plan successor not None):
+        """Gives back the memory of a plan that serves no more, in small steps, yielding between them.
+
+        At once, 10,000 routers take 4 to 7 ms.  What a request under way holds of it lives on.
+        """
+        cdef Table table
+        for name in list(self.tables):
+            table = self.tables.pop(name)
+            if table is not successor.tables.get(name):
+                yield from table.matcher.let_go()
+                while table.entries:
+                    del table.entries[-FREED_AT_ONCE:]
+                    yield
+        for each in (self.routes, self.rules, self.services, self.endpoints):
+            while each:
+                for _ in range(min(len(each), FREED_AT_ONCE)):
+                    each.popitem()
+                yield
 
     def __repr__(self):
         left_out = f", {len(self.problems)} problems" if self.problems else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from operator import is_
 from typing import Any
 
 import orjson
@@ -18,7 +17,7 @@ from mesh.errors import Place, Problem
 from mesh.model import Dynamic, Router
 from mesh.model_json import middleware, router, row, service, transport
 from mesh.providers.file import FileSaid, Model, Said, read_file
-from mesh.providers.settle import dynamic_of, settle_objects, status_of, tell
+from mesh.providers.settling import Settling
 from mesh.providers.shape import Read
 from mesh.rules.language import RuleError, parse
 
@@ -52,8 +51,9 @@ class Catalog:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._files: dict[str, FileSaid] = {}
-        # per file what to_json made of it, and what was good then: the rest of what is remembered of it never changes
-        self._written: dict[str, tuple[FileSaid, list[Model | None], orjson.Fragment]] = {}
+        self._settling: Settling | None = None
+        # per file what to_json made of it; taken away where something else is good now, the rest never changes
+        self._written: dict[str, tuple[FileSaid, orjson.Fragment]] = {}
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -78,9 +78,11 @@ class Catalog:
     def take(self, file: str, new: FileSaid) -> bool:
         """The news of one source, already read; True when something that it does not say any more is held."""
         before = {said.key: said for said in self._files[file].objects} if file in self._files else {}
-        for said in new.objects:
-            old = before.pop(said.key, None)
-            said.good = old.good if old is not None else None
+        for index, said in enumerate(new.objects):
+            if (old := before.pop(said.key, None)) is not None:
+                said.good = old.good
+                if said == old:
+                    new.objects[index] = old        # the same object: nothing has to be settled for it
         held = [replace(old, held=True) for old in before.values()
                 if any(old.path.lower().startswith(hold.lower()) for hold in new.holds)]
         new.objects += held
@@ -89,33 +91,34 @@ class Catalog:
 
     def settle(self, entry_points: Collection[str]) -> Settled:
         """One model of all that was said; what serves in it is the last good version from now on."""
+        settling = self._settling
+        if settling is None or settling.entry_points != frozenset(entry_points):
+            settling = Settling(entry_points)
+        self._settling = None           # an error in it would leave it half settled
+        settling.choose(self._files)
         paths = sorted(self._files)
-        files = [self._files[path] for path in paths]
-        named = settle_objects((said for each in files for said in each.objects), entry_points)
-        status: dict[str, str] = {}
-        why: dict[str, tuple[Problem, ...]] = {}
         problems: list[Problem] = []
-        for path, each in zip(paths, files, strict=True):
-            serves = any(said.held and named[said.key].chosen is not None for said in each.objects)
-            if each.problems and not each.objects:
+        for path in paths:
+            each = self._files[path]
+            if not each.problems:
+                continue
+            serves = any(said.held and settling.is_served(said.key) for said in each.objects)
+            if not each.objects:
                 serves = any(said.good is not None for said in self._below(path, paths))
             for problem in each.problems:
                 if problem.severity == "error" and serves:
                     problem = replace(problem, message=f"{problem.message}; what served from here before still serves")
                 problems.append(problem)
-        for key, one in named.items():
-            about = tuple(tell(one, entry_points))
+        for path in settling.remember():
+            self._written.pop(path, None)
+        dynamic, status, why = settling.collect(paths)
+        for about in why.values():
             problems += about
-            status[key] = status_of(one, about)
-            if about:
-                why[key] = about
-            if one.index < len(one.versions):
-                said, model = one.versions[one.index]
-                said.good = model
+        self._settling = settling
         # An object of the short form is two of the model; what is wrong with it is told once.
         told_once = sorted(dict.fromkeys(problems), key=lambda p: (p.place.file, p.place.line, p.place.column,
-                                                                         p.place.key))
-        return Settled(dynamic_of(named, entry_points), tuple(told_once), status, why)
+                                                                   p.place.key))
+        return Settled(dynamic, tuple(told_once), status, why)
 
     def _below(self, directory: str, paths: list[str]) -> Iterator[Said]:
         """What the files below a path say: a directory that cannot be read has no objects of its own."""
@@ -127,13 +130,12 @@ class Catalog:
     def to_json(self) -> bytes:
         """All that is remembered, for whoever starts next."""
         self._written = {file: self._write(file, each) for file, each in self._files.items()}
-        return orjson.dumps({"form": _FORM, "files": {file: json for file, (_, _, json) in self._written.items()}})
+        return orjson.dumps({"form": _FORM, "files": {file: json for file, (_, json) in self._written.items()}})
 
-    def _write(self, file: str, each: FileSaid) -> tuple[FileSaid, list[Model | None], orjson.Fragment]:
-        good = [said.good for said in each.objects]
-        if (before := self._written.get(file)) is not None and before[0] is each and all(map(is_, before[1], good)):
+    def _write(self, file: str, each: FileSaid) -> tuple[FileSaid, orjson.Fragment]:
+        if (before := self._written.get(file)) is not None and before[0] is each:
             return before
-        return each, good, orjson.Fragment(orjson.dumps({
+        return each, orjson.Fragment(orjson.dumps({
             "problems": [_problem_row(problem) for problem in each.problems], "holds": each.holds,
             "objects": [_said_row(said) for said in each.objects]}))
 

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mesh.errors import Place, Problem, did_you_mean
-from mesh.model import Dynamic, Middleware, Router, Service, Transport, Weighted
+from mesh.model import Router, Service, Weighted
 from mesh.providers.file import Model, Said
 
 ENABLED, WARNING, DISABLED = "enabled", "warning", "disabled"
-_SECTIONS = ("transports", "middlewares", "services", "routers")        # each refers to those before it
+SECTIONS = ("transports", "middlewares", "services", "routers")        # each refers to those before it
 _ONE = {"services": "service", "middlewares": "middleware", "transports": "serversTransport"}
 
 
@@ -29,6 +29,7 @@ class Failure:
     hint: str = ""
     code: str = "reference"
     ends: bool = False          # no older version takes its place
+    is_unknown: bool = False    # nothing goes by that name: the nearest name is a hint, told by whoever knows them all
 
 
 @dataclass(slots=True)
@@ -53,38 +54,54 @@ class Named:
         self.failures[self.index] = failure
         self.index = len(self.versions) if failure.ends else self.index + 1
 
+    def references(self) -> set[str]:
+        """The keys that any of its versions refers to."""
+        return {key for _, model in self.versions for key in _references(model)}
 
-def settle_objects(objects: Iterable[Said], entry_points: Collection[str]) -> dict[str, Named]:
-    """Choose a version for every name; `objects` come in the order of their files' paths."""
-    named: dict[str, Named] = {}
-    closed: set[str] = set()
+
+def name_of(key: str, objects: Iterable[Said]) -> Named:
+    """All versions of what goes by one key; `objects` come in the order of their files' paths."""
+    one = Named(key)
+    is_closed = False
     for said in objects:
-        one = named.setdefault(said.key, Named(said.key))
         one.said.append(said)
-        if said.key in closed or said.section not in _SECTIONS:
+        if is_closed or said.section not in SECTIONS:
             continue
         if said.refused:
-            closed.add(said.key)
+            is_closed = True
             continue
         if said.now is not None:
             one.versions.append((said, said.now))
         if said.good is not None and not _same(said.good, said.now):
             one.versions.append((said, said.good))
-    _Resolver(named, frozenset(entry_points)).resolve()
-    return named
+    return one
 
 
-class _Resolver:
-    def __init__(self, named: dict[str, Named], entry_points: frozenset[str]) -> None:
+def _references(model: Model) -> list[str]:
+    if isinstance(model, Router):
+        return [f"services/{model.service}", *(f"middlewares/{name}" for name in model.middlewares)]
+    if isinstance(model, Service):
+        if isinstance(model.how, Weighted):
+            return [f"services/{child}" for child, _ in model.how.children]
+        if model.how.transport:
+            return [f"transports/{model.how.transport}"]
+    return []
+
+
+class Resolver:
+    """Chooses a version for every name of `keys`; what those refer to beside themselves is chosen already."""
+
+    def __init__(self, named: Mapping[str, Named], entry_points: frozenset[str]) -> None:
         self.named = named
         self.entry_points = entry_points
 
-    def resolve(self) -> None:
-        services = [one for key, one in self.named.items() if key.startswith("services/")]
+    def resolve(self, keys: Collection[str]) -> None:
+        services = [self.named[key] for key in keys if key.startswith("services/")]
         while self.service_round(services):
             pass
-        for key, one in self.named.items():
+        for key in keys:
             if key.startswith("routers/"):
+                one = self.named[key]
                 while isinstance(one.chosen, Router) and (failure := self.router_fails(one.chosen)):
                     one.fail(failure)
 
@@ -95,13 +112,10 @@ class _Resolver:
         for one in services:
             if not isinstance(one.chosen, Service):
                 continue
-            failure = None
+            references = _references(one.chosen)
+            failure = next(filter(None, map(self.missing, references)), None)
             if isinstance(one.chosen.how, Weighted):
-                children = [f"services/{child}" for child, _ in one.chosen.how.children]
-                failure = next(filter(None, map(self.missing, children)), None)
-                shared[one.key] = children
-            elif one.chosen.how.transport:
-                failure = self.missing(f"transports/{one.chosen.how.transport}")
+                shared[one.key] = references
             if failure:
                 failing.append((one, failure))
         for circle in _circles(shared):
@@ -119,9 +133,7 @@ class _Resolver:
         return bool(failing)
 
     def router_fails(self, router: Router) -> Failure | None:
-        failure = self.missing(f"services/{router.service}")
-        for middleware in router.middlewares:
-            failure = failure or self.missing(f"middlewares/{middleware}")
+        failure = next(filter(None, map(self.missing, _references(router))), None)
         if failure is None and router.entry_points and not self.entry_points.intersection(router.entry_points):
             said = router.entry_points[0]
             hint = did_you_mean(said, self.entry_points) or f"known: {', '.join(sorted(self.entry_points))}"
@@ -142,11 +154,16 @@ class _Resolver:
             return Failure(key, f"{what} has errors of its own and does not serve")
         if name.endswith("@internal"):
             return Failure(key, f"{what} is not supported yet; the admin address serves it", code="unsupported")
-        known = [_word(other) for other in self.named if other.startswith(f"{section}/")]
-        hint = did_you_mean(_word(key), known)
-        if not hint and name.endswith("@mesh"):
-            hint = f"instances that register themselves are named by files once mesh.services.{name[:-5]} is said"
-        return Failure(key, f"{what} is not defined", hint)
+        return Failure(key, f"{what} is not defined", is_unknown=True)
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The hint for a reference to what does not exist; `known` are the keys of its section."""
+    hint = did_you_mean(_word(key), map(_word, known))
+    if not hint and key.startswith("services/") and key.endswith("@mesh"):
+        name = key.partition("/")[2].removesuffix("@mesh")
+        hint = f"instances that register themselves are named by files once mesh.services.{name} is said"
+    return hint
 
 
 def _same(one: Model, other: Model | None) -> bool:
@@ -181,30 +198,20 @@ def _circles(edges: Mapping[str, list[str]]) -> list[list[str]]:
     return circles
 
 
-def dynamic_of(named: Mapping[str, Named], entry_points: Collection[str]) -> Dynamic:
-    """The chosen versions as the model; entrypoints that do not exist are left out of routers that have others."""
-    dynamic: dict[str, dict[str, Model]] = {section: {} for section in _SECTIONS}
-    for key, one in named.items():
-        model = one.chosen
-        if model is None:
-            continue
-        if isinstance(model, Router) and not all(name in entry_points for name in model.entry_points):
-            here = tuple(name for name in model.entry_points if name in entry_points)
-            model = replace(model, entry_points=here)
-        dynamic[key.partition("/")[0]][model.name] = model
-    return Dynamic(
-        routers={k: m for k, m in dynamic["routers"].items() if isinstance(m, Router)},
-        services={k: m for k, m in dynamic["services"].items() if isinstance(m, Service)},
-        middlewares={k: m for k, m in dynamic["middlewares"].items() if isinstance(m, Middleware)},
-        transports={k: m for k, m in dynamic["transports"].items() if isinstance(m, Transport)})
+def serving(one: Named, entry_points: Collection[str]) -> Model | None:
+    """The chosen version; entrypoints that do not exist are left out of a router that has others."""
+    model = one.chosen
+    if isinstance(model, Router) and not all(name in entry_points for name in model.entry_points):
+        return replace(model, entry_points=tuple(name for name in model.entry_points if name in entry_points))
+    return model
 
 
-def tell(one: Named, entry_points: Collection[str]) -> Iterator[Problem]:
-    """Everything that there is to say about one name, each with its place."""
+def tell(one: Named, entry_points: Collection[str], hints: Mapping[str, str]) -> Iterator[Problem]:
+    """Everything that there is to say about one name, each with its place; `hints` are `nearest` by key."""
     chosen = one.versions[one.index] if one.index < len(one.versions) else None
     for order, said in enumerate(one.said):
         problems = [] if said.held else list(said.problems)       # their places are those of an older text
-        if order > 0 and said.section in _SECTIONS:
+        if order > 0 and said.section in SECTIONS:
             first = one.said[0].place
             still = chosen is not None and chosen[0] is said
             problems.append(Problem(
@@ -216,7 +223,7 @@ def tell(one: Named, entry_points: Collection[str]) -> Iterator[Problem]:
             own = said.section == "routers" and failure.key == f"services/{said.name}" and said.name.endswith("@mesh")
             if whose is said and model is said.now and not own:     # the short form's service has told it
                 problems.append(Problem(said.places.get(failure.key, said.place), said.path, failure.message,
-                                        code=failure.code, hint=failure.hint))
+                                        code=failure.code, hint=failure.hint or hints.get(failure.key, "")))
         if chosen is not None and chosen[0] is said and isinstance(chosen[1], Router):
             problems += _lost_entry_points(said, chosen[1], entry_points)
         older = chosen is not None and chosen[0] is said and chosen[1] is not said.now

@@ -410,6 +410,29 @@ def test_a_plan_half_made_leaves_the_one_before_as_it_was():
 
 # For people.
 
+def test_a_plan_is_let_go_in_small_steps_and_leaves_its_successor_whole():
+    many = [router(f"r{number}", f"Host(`h{number}.shop`) || Host(`*.w{number}.shop`) || Path(`/p{number}`)", "stock")
+            for number in range(1200)]
+    before = compiled(shop(*many))
+    held = before.tables["web"].routes[0]
+    after = compiled(shop(*many, router("carts", "Host(`c.shop`)", "cart")), previous=before)
+    matcher = before.tables["web"].matcher
+    steps = sum(1 for _ in before.let_go(after))
+    assert steps >= 8 * 3, "eight parts of 1,200 things, at most 500 at a time"
+    assert not any((before.tables, before.services, before.endpoints, matcher.certain, len(matcher)))
+    for host, service_name in ((b"c.shop", "cart"), (b"h7.shop", "stock"), (b"x.w7.shop", "stock")):
+        assert after.tables["web"].find_for(Request(host=host)).service.name == service_name
+    assert held.service.endpoints, "what a request under way has of it is left to it"
+
+
+def test_letting_a_plan_go_leaves_a_table_alone_that_its_successor_has():
+    before = compiled(shop())
+    after = compiled(shop(service("other", "http://10.0.0.9:80")), previous=before)
+    assert after.tables["web"] is before.tables["web"]
+    list(before.let_go(after))
+    assert after.tables["web"].find_for(Request(host=b"cart.shop")).router == "carts"
+
+
 def test_a_plan_explains_which_router_takes_a_request_and_why():
     plan = compiled(shop())
     told = {reason.name: (reason.matched, reason.why) for reason in plan.explain("web", Request(host=b"cart.shop"))}

@@ -146,3 +146,19 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_value():
         generation, value = Board(memory).read()
         assert generation >= 5
         assert value == bytes([generation & 255]) * (1 << 20)
+
+
+def test_a_long_value_is_read_in_steps() -> None:
+    board = Board(bytearray(Board.size(1 << 21)))
+    data = bytes(range(256)) * 4096
+    board.write(data)
+    steps = 0
+    reading = board.read_in_steps()
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            assert end.value == (1, data)
+            break
+        steps += 1
+    assert steps == 4

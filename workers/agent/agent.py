@@ -13,6 +13,7 @@ Floor 3.
 """
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -36,6 +37,7 @@ from workers.memory import SharedMemory
 BEAT_S = 0.5
 STUCK_S = 120.0         # one file of 10 MiB may take half a minute; a network file system that hangs, for ever
 NICE = 5                # below the workers' priority: a quarter of the time where both want one core
+COLLECTED = 50_000, 50, 10      # as often as usual, the collector takes half of the time in which a large file is read
 ABOUT_AGAIN_S = 5.0     # before about.json is tried again where it could not be written
 
 log = logging.getLogger(f"{PRODUCT}.agent")
@@ -46,6 +48,7 @@ def main(static: Static, memory: SharedMemory, bound: Mapping[str, str], master_
 
     `memory` is one whose boards this process holds, `bound` the entrypoints' addresses by name.
     """
+    gc.set_threshold(*COLLECTED)
     gevent.reinit()         # whatever hub the parent had is not ours
     os.nice(NICE)           # requests go before edits: what is asked of a worker is not to wait until a file is settled
     leaving = Event()

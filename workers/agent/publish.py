@@ -15,7 +15,7 @@ from typing import Any
 from mesh.errors import Place, Problem
 from mesh.health.events import RELOAD, RELOAD_FAILED, Event
 from mesh.model import Dynamic
-from mesh.model_json import from_json, to_json
+from mesh.model_json import Writer, from_json
 from mesh.names import PRODUCT
 from mesh.providers.catalog import Settled
 from mesh.providers.published import Published, of
@@ -70,13 +70,14 @@ class Publisher:
         self._static_file = static_file
         self._told = self._to_tell(told)
         self._dynamic = _dynamic_on(memory.plan)
+        self._writer, self._plan = Writer(), _value(memory.plan)
         self.is_refused = False         # the last change did not fit; room may come (a disk that was full)
 
     def publish(self, found: Found) -> int:
         """Puts on the boards what is new; answers the generation that is published now."""
         before, board = self._before, self._memory.plan
-        plan = to_json(self._table.assign(found.settled.dynamic))
-        has_new_plan = plan != _value(board)
+        plan = self._writer.write(self._table.assign(found.settled.dynamic))
+        has_new_plan = plan != self._plan
         reloaded_at = time.time() if has_new_plan or not before.reloaded_at else before.reloaded_at
         wanted = of(found.settled, found.catalog, found.files, found.static_problems, reloaded_at, found.static_digest,
                     found.instances)
@@ -87,6 +88,7 @@ class Publisher:
             has_new_sources = self._write_sources(wanted)
             if has_new_plan:
                 board.write(plan)
+                self._plan = plan
         except BoardFull as full:
             wanted, has_new_plan, has_new_sources = self._refuse(found, before, full), False, True
             self.is_refused = True
@@ -101,11 +103,9 @@ class Publisher:
         return self._memory.plan.generation
 
     def _write_sources(self, wanted: Published) -> bool:
-        data = wanted.to_json()
-        if data == _value(self._memory.sources):
-            self._before = wanted
+        if wanted == self._before and self._memory.sources.generation:
             return False
-        self._memory.sources.write(data)
+        self._memory.sources.write(wanted.to_json())
         self._before = wanted
         return True
 
@@ -162,11 +162,10 @@ class Publisher:
 
 def changes(section: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What changed in one section: "routers +1 -0 ~2", or "" when nothing did but the place in the file."""
-    came = sum(name not in before for name in now)
-    gone = sum(name not in now for name in before)
+    came, gone = len(now.keys() - before.keys()), len(before.keys() - now.keys())
     # most are the same objects as before, and `replace` makes new ones: 7 us each
-    other = sum(name in before and before[name] is not each and replace(before[name], place=each.place) != each
-                for name, each in now.items())
+    others = [(before[name], each) for name, each in now.items() if before.get(name, each) is not each]
+    other = sum(replace(one, place=each.place) != each for one, each in others)
     return f"{section} +{came} -{gone} ~{other}" if came or gone or other else ""
 
 

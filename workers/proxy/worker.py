@@ -121,7 +121,7 @@ class ProxyWorker(Worker):
         # plan is made of has no circles, so it needs no collector, while it is made or afterwards.
         gc.disable()
         try:
-            wanted, data = self.board.read()
+            wanted, data = _between_requests(self.board.read_in_steps())
             dynamic, self.pieces = _between_requests(read_json(data, self.pieces))
             plan = _between_requests(compile_plan(dynamic, self.static.entry_points, self.plan, self.number,
                                                    self.slots))
@@ -131,7 +131,9 @@ class ProxyWorker(Worker):
             self.front.serve(plan, wanted)
             if self.plan is None:
                 self.front.start()
-            self.plan, self.generation = plan, wanted
+            before, self.plan, self.generation = self.plan, plan, wanted
+            if before is not None:
+                _between_requests(before.let_go(plan))
         except Exception:
             # What is on the board has been settled by the agent, so this is a bug of ours.  It must not cost a request.
             self.refused = wanted
