@@ -108,6 +108,17 @@ def test_who_is_asked_twice_does_not_wait_for_the_drain(registry: Registry) -> N
     assert registry.noted("TERM") == [False]
 
 
+def test_a_program_that_somebody_else_stops_while_it_is_drained_is_told(registry: Registry) -> None:
+    process = registry.run("--drain", "1h")
+    registry.registered()
+    process.send_signal(signal.SIGTERM)
+    until(lambda: (registry.value or {}).get("state") == "drain", "a mark")
+    os.kill(registry.program, signal.SIGTERM)           # as systemd does with KillMode=control-group
+    assert process.wait(10) == 0
+    assert "KillMode=mixed" in registry.said
+    assert registry.value is None
+
+
 def test_a_program_that_was_never_registered_is_stopped_at_once(registry: Registry) -> None:
     registry.touch("shut")
     process = registry.run("--drain", "1h")

@@ -175,8 +175,8 @@ def _wrap(wanted: Wanted, asked: Asked, command: Sequence[str]) -> int:
         _say(str(error))
         return error.code
     if wrapped.was_stopped_early:
-        _say(f"{command[0]} was killed while it was drained, by somebody else than us; under systemd say"
-             " KillMode=mixed, so that TERM comes to us alone")
+        _say(f"{command[0]} ended before it was drained; where systemd has asked it to, KillMode=mixed in the unit"
+             " leaves TERM to us alone")
     elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGTERM:
         _say(f"{command[0]} was killed by {signal.Signals(os.WTERMSIG(status)).name}")
     return end_as(status)
