@@ -124,7 +124,7 @@ def _finder(asked: Asked) -> Callable[[], RedisServer]:
     """How the Redis is found, each time anew: hostmesh may be started, or told of another one, after the instance."""
     def find() -> RedisServer:
         if asked.redis:
-            return RedisServer((asked.redis.removeprefix("redis://").rstrip("/"),))
+            return RedisServer((asked.redis,))
         try:
             static, _ = read_static(asked.config)
         except ConfigError as refused:
@@ -132,7 +132,7 @@ def _finder(asked: Asked) -> Callable[[], RedisServer]:
         if static.redis.server.addresses:
             return static.redis.server
         if embedded := str(getattr(read_about(static.runtime_directory), "redis", "")):
-            return RedisServer((embedded,))
+            return RedisServer((embedded.removeprefix("redis://"),))
         raise NoRedis(f"no Redis is known: none in the static file, and none is run by a hostmesh on"
                       f" {static.runtime_directory}; --redis names one")
 
