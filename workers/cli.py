@@ -34,8 +34,8 @@ def _json(call: F) -> F:
 
 
 def _redis(call: F) -> F:
-    return click.option("--redis", metavar="ADDRESS", default="", help="host:port or unix:///path.  [that of the static"
-                        " file, else the one that hostmesh runs on this host]")(call)
+    return click.option("--redis", metavar="ADDRESS", default="", callback=_address, help="host:port or unix:///path. "
+                        " [that of the static file, else the one that hostmesh runs on this host]")(call)
 
 
 class Span(click.ParamType):
@@ -50,6 +50,13 @@ class Span(click.ParamType):
         if seconds < 0 or seconds > 86400:
             self.fail(f'"{value}" is not a span of time such as 15s or 1m30s, a day at most', param, ctx)
         return float(seconds)
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if ("://" in value and not value.startswith("unix:///")) or "@" in value:
+        raise click.BadParameter("wanted host:port or unix:///path; whatever else there is to say stands in the static"
+                                 " file", ctx, param)
+    return value
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

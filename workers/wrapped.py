@@ -73,7 +73,7 @@ class Wrapped:
         self._woken.setblocking(False)
         self._relay = Relay(environ)
         self.pid = 0
-        self.was_stopped_early = False      # it got TERM from somebody else while it was drained
+        self.was_stopped_early = False      # it ended while it was drained, before we asked it to
 
     def wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -132,7 +132,7 @@ class Wrapped:
         phase, until = "runs", float("inf")
         while True:
             if (status := self._reaped()) is not None:
-                self.was_stopped_early = phase == "drains" and os.WIFSIGNALED(status)
+                self.was_stopped_early = phase in ("drains", "leaves")
                 self._see_off(leaving, 0.0 if phase == "stops" else self._leave_s)      # waited for once already
                 return status
             now = time.monotonic()

@@ -29,6 +29,9 @@ from mesh.providers.tree import Scalar
 BY_SERVICE = Mapping[str, tuple["Instance", ...]]
 DRAIN = "drain"                 # the value of "state" while an instance is about to leave
 MOST_BYTES = 4096               # of an instance's value; 20,000 of them are read by every host
+MOST_TOLD = 100                 # problems of instances
+MOST_OF_ONE = 10                # of one service's: what is wrong in one instance is wrong in all of its kind
+_LONGEST = 400                  # characters of what is told about one
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ def complaint(instance: Instance) -> Problem | None:
     if not reading.problems:
         return None
     problem = reading.problems[0]
-    return replace(problem, severity="warning", message=f'instance "{instance.id}": {problem.message}')
+    return replace(problem, severity="warning", message=_shown(f'instance "{instance.id}": {problem.message}'),
+                   hint=_shown(problem.hint))
 
 
 def with_instances(dynamic: Dynamic, instances: Iterable[Instance]) -> Dynamic:
@@ -201,7 +205,7 @@ class Joiner:
                 services[name] = made.service
             if made.router is not None:
                 routers.setdefault(name, made.router)
-        self._made, self.problems = now, tuple(problems)
+        self._made, self.problems = now, _first(problems, MOST_TOLD, "")
         return replace(dynamic, services=services, routers=routers)
 
 
@@ -220,21 +224,34 @@ def _make(service: str, base: Service | None, joining: tuple[Instance, ...], for
         elif instance.url not in taken:
             taken.add(instance.url)
             servers.append(Server(instance.url, instance.weight))
+    told = _first(problems, MOST_OF_ONE, f"mesh.services.{service}" if MESH_NAME.match(service) else "")
     if base is not None:
         joined = replace(how, servers=tuple(servers))
-        return _Made(base, joining, base if joined == how else replace(base, how=joined), None, tuple(problems))
+        return _Made(base, joining, base if joined == how else replace(base, how=joined), None, told)
     if not servers:
-        return _Made(None, joining, None, None, tuple(problems))
+        return _Made(None, joining, None, None, told)
     made, router = short_form(service, servers, Place(joining[0].source))
     if former is not None and former.router == router:
         router = former.router              # an endpoint more is no news for the router
-    return _Made(None, joining, made, router, tuple(problems))
+    return _Made(None, joining, made, router, told)
+
+
+def _first(problems: list[Problem], most: int, at: str) -> tuple[Problem, ...]:
+    if len(problems) <= most:
+        return tuple(problems)
+    place, left = Place(problems[most].place.file), len(problems) - most
+    return *problems[:most], Problem(place, at, f"and {left} more like these", "warning")
 
 
 def _closed(service: str, instance: Instance) -> Problem:
     return Problem(Place(instance.source), f"mesh.services.{service}", "its instances do not serve: a file defines it,"
                    " and what stands there has errors", "warning", "reference", "mend the file; nothing is served"
                    " without what it asks for")
+
+
+def _shown(text: str) -> str:
+    """What somebody else wrote, for one line of a log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
 
 
 def _qualified(service: str) -> str:

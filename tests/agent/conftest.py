@@ -1,5 +1,6 @@
-"""The fixtures of agent_running.py and probed_servers.py, for all tests here."""
+"""The fixtures of agent_running.py, probed_servers.py and systemd_like.py, for all tests here."""
 from agent_running import agent, front_door, quiet_logs
 from probed_servers import odd, probing, web
+from systemd_like import bus, peer
 
-__all__ = ["agent", "front_door", "odd", "probing", "quiet_logs", "web"]
+__all__ = ["agent", "bus", "front_door", "odd", "peer", "probing", "quiet_logs", "web"]

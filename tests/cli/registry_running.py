@@ -82,6 +82,10 @@ class Registry:
         except redis.RedisError:
             return False
 
+    def hang_redis(self) -> None:
+        assert self._redis is not None
+        self._redis.send_signal(signal.SIGSTOP)
+
     def stop_redis(self) -> None:
         assert self._redis is not None
         self._redis.kill()

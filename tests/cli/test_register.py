@@ -108,6 +108,17 @@ def test_who_is_asked_twice_does_not_wait_for_the_drain(registry: Registry) -> N
     assert registry.noted("TERM") == [False]
 
 
+def test_a_program_that_somebody_else_stops_while_it_is_drained_is_told(registry: Registry) -> None:
+    process = registry.run("--drain", "1h")
+    registry.registered()
+    process.send_signal(signal.SIGTERM)
+    until(lambda: (registry.value or {}).get("state") == "drain", "a mark")
+    os.kill(registry.program, signal.SIGTERM)           # as systemd does with KillMode=control-group
+    assert process.wait(10) == 0
+    assert "KillMode=mixed" in registry.said
+    assert registry.value is None
+
+
 def test_a_program_that_was_never_registered_is_stopped_at_once(registry: Registry) -> None:
     registry.touch("shut")
     process = registry.run("--drain", "1h")
@@ -201,6 +212,18 @@ def test_with_redis_away_the_end_does_not_wait_for_it(registry: Registry) -> Non
     assert time.monotonic() - began < 4
 
 
+def test_a_redis_that_hangs_delays_neither_signals_nor_the_end(registry: Registry) -> None:
+    process = registry.run(*QUICK)
+    registry.registered()
+    registry.hang_redis()
+    process.send_signal(signal.SIGHUP)
+    until(lambda: registry.noted("HUP"), "HUP")
+    os.kill(registry.program, signal.SIGKILL)
+    began = time.monotonic()
+    assert process.wait(10) == -signal.SIGKILL
+    assert time.monotonic() - began < 4
+
+
 # Under systemd
 
 def test_notifications_come_from_us_with_their_files_and_without_mainpid(registry: Registry, tmp_path: Path) -> None:
@@ -283,7 +306,8 @@ def test_the_redis_of_the_static_file_is_found_and_none_is_told(tmp_path: Path) 
     (["orders.shop", "http://h:1/base"], "write http://h:1"), (["orders.shop", ":1", "--ttl", "soon"], "span of time"),
     (["orders.shop", ":1", "--ttl", "10ms"], "1s at least"), (["orders.shop", ":1", "--meta", "x"], "KEY=VALUE"),
     (["orders.shop", ":1", "--no-ttl", "--", "true"], "without COMMAND"),
-    (["orders.shop", ":1", "--health", "h"], "wanted /h")])
+    (["orders.shop", ":1", "--health", "h"], "wanted /h"),
+    (["orders.shop", ":1", "--redis", "redis://h:1/2"], "wanted host:port")])
 def test_what_makes_no_sense_is_refused_before_anything_runs(words: list[str], told: str) -> None:
     result = hostmesh("register", *words)
     assert result.exit_code == 2

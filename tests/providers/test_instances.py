@@ -205,3 +205,17 @@ def test_a_file_that_names_a_service_of_instances_alone_is_told_how():
     assert "mesh.services.orders.shop is said" in said.problems[0].hint
     text = "mesh: {services: {orders.shop: {}}}\nhttp: {routers: {x: {rule: Host(`x`), service: orders.shop@mesh}}}"
     assert joined(text, one(A)).is_good
+
+
+def test_what_is_wrong_is_told_in_one_line_that_a_terminal_survives():
+    problem, = joined("http: {}", one("http://x", id="a\x1b[2J\n" + "b" * 1000, weight=-1)).problems
+    assert str(problem).isprintable()
+    assert len(problem.message) <= 400
+
+
+def test_of_a_thousand_wrong_instances_the_first_are_told_and_how_many_there_are():
+    said = joined("http: {}", *(one("nonsense", id=str(number)) for number in range(1000)))
+    assert len(said.problems) == 11
+    assert "and 990 more" in said.problems[-1].message
+    said = joined("http: {}", *(one("nonsense", f"s{number}.shop") for number in range(1000)))
+    assert len(said.problems) == 101

@@ -72,7 +72,8 @@ class Instances:
                 by_service.pop(service, None)
             else:
                 by_service[service] = parts[0] if len(parts) == 1 else tuple(sorted(sum(parts, ()), key=order))
-        self._by_service = dict(sorted(by_service.items()))
+        is_new = any(service not in self._by_service for service in touched)
+        self._by_service = dict(sorted(by_service.items())) if is_new else by_service
         return True
 
     def by_service(self) -> BY_SERVICE:

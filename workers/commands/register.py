@@ -124,7 +124,7 @@ def _finder(asked: Asked) -> Callable[[], RedisServer]:
     """How the Redis is found, each time anew: hostmesh may be started, or told of another one, after the instance."""
     def find() -> RedisServer:
         if asked.redis:
-            return RedisServer((asked.redis.removeprefix("redis://").rstrip("/"),))
+            return RedisServer((asked.redis,))
         try:
             static, _ = read_static(asked.config)
         except ConfigError as refused:
@@ -132,7 +132,7 @@ def _finder(asked: Asked) -> Callable[[], RedisServer]:
         if static.redis.server.addresses:
             return static.redis.server
         if embedded := str(getattr(read_about(static.runtime_directory), "redis", "")):
-            return RedisServer((embedded,))
+            return RedisServer((embedded.removeprefix("redis://"),))
         raise NoRedis(f"no Redis is known: none in the static file, and none is run by a hostmesh on"
                       f" {static.runtime_directory}; --redis names one")
 
@@ -175,8 +175,8 @@ def _wrap(wanted: Wanted, asked: Asked, command: Sequence[str]) -> int:
         _say(str(error))
         return error.code
     if wrapped.was_stopped_early:
-        _say(f"{command[0]} was killed while it was drained, by somebody else than us; under systemd say"
-             " KillMode=mixed, so that TERM comes to us alone")
+        _say(f"{command[0]} ended before it was drained; where systemd has asked it to, KillMode=mixed in the unit"
+             " leaves TERM to us alone")
     elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGTERM:
         _say(f"{command[0]} was killed by {signal.Signals(os.WTERMSIG(status)).name}")
     return end_as(status)
