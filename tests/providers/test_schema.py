@@ -99,8 +99,9 @@ def test_static_files_made_from_the_tables_are_valid_and_read(document: dict[str
             told = list(refused.problems)
         taken = NOT_ABOUT_FORM if text else {*NOT_ABOUT_FORM, "empty"}      # {} in TOML is an empty file
         between = ("found both", "is the address of", "the API speaks tcp", "is not a port",     # what no schema sees
-                   "wanted one kind alone", "the url says a", "no node is named", "belongs to a server", "so none is run",
-                   "cert and key come together", "a Cluster has no database", "without a password", "one of rediss://")
+                   "wanted one kind alone", "the url says a", "no node is named", "belongs to a server",
+                   "so none is run", "cert and key come together", "a Cluster has no database", "without a password",
+                   "one of rediss://")
         assert not [str(problem) for problem in told
                     if problem.severity == "error" and problem.code not in taken
                     and not any(word in problem.message for word in between)]

@@ -79,7 +79,8 @@ def test_what_is_built_serves(form: str) -> None:
     assert isinstance(probed, LoadBalancer)
     assert probed.sticky == Cookie("seat", True, True, "lax", 3600, "/", "shop.example")
     assert probed.health_check == HealthCheck(
-        "http", "/health", "http", "probe.example", 8081, "HEAD", 204, 10.0, 2.0, 1.5, False, (("X-Probe", "hostmesh"),))
+        "http", "/health", "http", "probe.example", 8081, "HEAD", 204, 10.0, 2.0, 1.5, False,
+        (("X-Probe", "hostmesh"),))
     assert probed.passive == Passive(attempts=4, window=20.0, statuses=True)
     shares = dynamic.services["shares-sticky@file"].how
     assert isinstance(shares, Weighted)
