@@ -31,8 +31,8 @@ from workers.agent.probe_names import Names
 from workers.agent.table import Assigned, Plan, Table
 from workers.tls import context_of
 
-MOST_AT_ONCE = 1024
-MOST_SLOW = 768
+MOST_AT_ONCE = 4096     # and never more than half of the descriptors that this process may have
+MOST_SLOW = 3072
 MOST_A_TURN = 32        # probes that begin in one turn: some 3 ms, then others have the hub
 FOLLOW_S = 0.25         # at most between two turns
 SWEEP_S = 0.05          # between two looks for probes whose time is over
