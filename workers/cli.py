@@ -267,11 +267,12 @@ def drain(config: str | None, as_json: bool, why: str, service: str, url: str) -
 @main.command()
 @_config
 @_json
+@_WHY
 @click.argument("service")
 @click.argument("url")
-def undrain(config: str | None, as_json: bool, service: str, url: str) -> None:
+def undrain(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Take a drain back."""
-    _say(config, as_json, "undrain", service, url)
+    _say(config, as_json, "undrain", service, url, why)
 
 
 @main.command()
@@ -288,11 +289,12 @@ def disable(config: str | None, as_json: bool, why: str, service: str, url: str)
 @main.command()
 @_config
 @_json
+@_WHY
 @click.argument("service")
 @click.argument("url")
-def enable(config: str | None, as_json: bool, service: str, url: str) -> None:
+def enable(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Take a disable back."""
-    _say(config, as_json, "enable", service, url)
+    _say(config, as_json, "enable", service, url, why)
 
 
 @main.command()
@@ -303,7 +305,10 @@ def enable(config: str | None, as_json: bool, service: str, url: str) -> None:
 @click.argument("url")
 @click.argument("number", metavar="N|default")
 def weight(config: str | None, as_json: bool, why: str, service: str, url: str, number: str) -> None:
-    """Give an endpoint another weight than its file does, or "default" for that of the file."""
+    """Give an endpoint another weight than its file does.
+
+    It holds until "default" takes it back; 0 is no new requests at all.
+    """
     if number != "default" and not (number.isascii() and number.isdigit() and int(number) <= 1_000_000):
         raise click.BadParameter(f'"{number}" is no weight: a whole number from 0 to 1000000, or default',
                                  param_hint="N|default")

@@ -13,7 +13,9 @@ from workers.cli import main
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 BLOCKS = re.findall(r"^```(?:yaml)?\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
 SHOWN = "/srv/mesh"                             # where the page was written
-ANEW = ("run", "status", "reload", "demo", "version")  # what these print holds pids, times and versions
+# what these print holds pids, times and versions, or needs a mesh
+ANEW = ("run", "status", "reload", "demo", "version", "services", "endpoints", "hosts", "events", "drain", "undrain",
+        "disable", "enable", "weight")
 COMMANDS = [block for block in BLOCKS if block.startswith("$ hostmesh") and block.split()[2] not in ANEW]
 
 

@@ -1,8 +1,10 @@
 """The same commands on a host that shares its state through a real Redis."""
 from __future__ import annotations
 
+import getpass
 import io
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -189,7 +191,7 @@ def test_following_outlives_a_restart_of_redis(tmp_path: Path) -> None:
         host = Host(tmp_path, own.server)
         stream = io.StringIO()
         sight = look(host.static)
-        threading.Thread(target=lambda: events_seen(sight, Paper(stream), 0, True, False), daemon=True).start()
+        threading.Thread(target=lambda: events_seen(sight, Paper(stream), 20, True, False), daemon=True).start()
         own.client.xadd("mesh:events", {"kind": "reload", "why": "before"})
         until(lambda: "before" in stream.getvalue(), "an event")
         own.kill()
@@ -197,3 +199,19 @@ def test_following_outlives_a_restart_of_redis(tmp_path: Path) -> None:
         own.client.xadd("mesh:events", {"kind": "reload", "why": "after"})
         until(lambda: "after" in stream.getvalue(), "an event after the restart")
         assert stream.getvalue().count("before") == 1
+
+
+def test_who_takes_a_word_back_is_told_once(host: Host, redis: RedisRunning) -> None:
+    say(host.static, "drain", A)
+    say(host.static, "undrain", A, "the kernel is new")
+    events = [event for _, event in redis.client.xrange("mesh:events")]
+    who = os.environ.get("SUDO_USER") or getpass.getuser()
+    assert [(each["kind"], each["url"], each["what"], each["who"], each["why"]) for each in events] == [
+        ("override", A, "no drain", who, "the kernel is new")]
+    assert redis.client.hget("mesh:told", f"orders.shop {A}") == "no drain  "
+
+
+def test_of_several_addresses_one_that_answers_is_taken(tmp_path: Path, redis: RedisRunning) -> None:
+    host = Host(tmp_path, RedisServer(("127.0.0.1:1", *redis.server.addresses))).shares()
+    assert say(host.static, "drain", A)[0] == 0
+    assert redis.client.exists("mesh:overrides:orders.shop")

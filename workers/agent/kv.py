@@ -49,6 +49,7 @@ class Store:
         self._asks: Any = None              # one connection that the store knows as ours
         self._ear: Any = None               # where it tells of changes
         self._ear_id = 0
+        self._attempt = 0                   # of several addresses, each has its turn
         self._may_tell = not provider.server.cluster
         self.is_told = False
 
@@ -96,7 +97,8 @@ class Store:
 
     def _open(self) -> None:
         if self._client is None:
-            self._client = client_of(self._provider.server, ANSWER_S, text=False)
+            self._client = client_of(self._provider.server, ANSWER_S, self._attempt, text=False)
+            self._attempt += 1
             self._asks = self._client if isinstance(self._client, RedisCluster) else self._client.client()
         if not self._may_tell:
             return

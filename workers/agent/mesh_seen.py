@@ -5,17 +5,21 @@ answer within ANSWER_S.  The agent's own traffic with Redis is store.py.  Floor 
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
 from redis import RedisError
 from redis.cluster import RedisCluster
 
+from mesh.health.events import OVERRIDE
 from mesh.model import RedisServer, Static
-from mesh.names import KEY_ENDPOINTS, KEY_EVENTS, KEY_HOST, KEY_HOSTS, KEY_OVERRIDES, KEY_SERVICES
+from mesh.store.keys import Keys
+from mesh.store.opinion import spelled
 from workers.about import About
+from workers.agent.store_publish import EVENTS_KEPT
 from workers.stores import client_of
 
 ANSWER_S = 2.0
@@ -42,8 +46,14 @@ class Mesh:
     """The keys of one mesh.  Methods raise Away."""
 
     def __init__(self, server: RedisServer, prefix: str, answer_s: float = ANSWER_S) -> None:
-        self._server, self._prefix = server, prefix
+        self._server, self._keys = server, Keys(prefix)
         self._client: Any = client_of(server, answer_s)
+        for attempt in range(1, 1 if server.sentinel or server.cluster else len(server.addresses)):
+            with suppress(RedisError, OSError):
+                self._client.ping()
+                break
+            self._client.close()
+            self._client = client_of(server, answer_s, attempt)
 
     @property
     def address(self) -> str:
@@ -51,45 +61,48 @@ class Mesh:
 
     def services(self) -> set[str]:
         with self._told():
-            return set(self._client.smembers(self._key(KEY_SERVICES)))
+            return set(self._client.smembers(self._keys.services))
 
     def endpoints(self, services: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
         """By service and url what all hosts together say, with `opinions` by host."""
-        found = self._hashes(KEY_ENDPOINTS, services)
+        found = self._hashes(self._keys.endpoints, services)
         return {service: {url: _object(text) for url, text in hash_.items()} for service, hash_ in found.items()}
 
     def overrides(self, service: str) -> dict[str, str]:
         """The operators' words by url."""
-        return self._hashes(KEY_OVERRIDES, [service])[service]
+        return self._hashes(self._keys.overrides, [service])[service]
 
     def override(self, service: str, url: str, text: str) -> None:
-        """Writes an operator's word, or takes it back where it is ""."""
-        key = self._key(KEY_OVERRIDES, service=service)
+        """Writes an operator's word: what an agent tells of it in `events` is who and why of the text."""
         with self._told():
-            if text:
-                self._client.hset(key, url, text)
-            else:
-                self._client.hdel(key, url)
+            self._client.hset(self._keys.overrides(service), url, text)
+
+    def take_back(self, service: str, url: str, word: str, who: str, why: str, host: str) -> None:
+        """Takes a word back, and tells by whom: agents see no more than that it is gone, so they leave that to us."""
+        event = {"at": spelled(time.time() * 1000), "kind": OVERRIDE, "service": service, "url": url,
+                 "what": f"no {word}", "why": why, "who": who, "host": host}
+        with self._told():
+            self._client.hset(self._keys.told, f"{service} {url}", f"no {word}  ")     # as store_publish.py spells it
+            self._client.hdel(self._keys.overrides(service), url)
+            self._client.xadd(self._keys.events, {name: each for name, each in event.items() if each},
+                              maxlen=EVENTS_KEPT, approximate=True)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """By name what each host says of itself; `alive` while its heartbeat is there."""
         with self._told():
-            said = {name: _object(text) for name, text in self._client.hgetall(self._key(KEY_HOSTS)).items()}
-            return {name: {**each, "alive": bool(self._client.exists(self._key(KEY_HOST, host=name)))}
+            said = {name: _object(text) for name, text in self._client.hgetall(self._keys.hosts).items()}
+            return {name: {**each, "alive": bool(self._client.exists(self._keys.host(name)))}
                     for name, each in sorted(said.items())}
 
     def events(self, last: int) -> tuple[list[tuple[str, dict[str, str]]], str]:
         """The last events, oldest first, each with its number; and the number from which to follow."""
         with self._told():
-            found = list(reversed(self._client.xrevrange(self._key(KEY_EVENTS), count=last or None)))
-            newest = found[-1][0] if found else "0-0"
-            if not last and (info := self._client.xrevrange(self._key(KEY_EVENTS), count=1)):
-                newest = info[0][0]
-            return found, newest
+            found = list(reversed(self._client.xrevrange(self._keys.events, count=max(last, 1))))
+            return found if last else [], found[-1][0] if found else "0-0"
 
     def follow(self, after: str) -> Iterator[tuple[str, dict[str, str]]]:
         """Events after this number as they come, for ever; ("", {}) each FOLLOW_MS in which none came."""
-        key = self._key(KEY_EVENTS)
+        key = self._keys.events
         while True:
             with self._told():
                 answer = self._client.xread({key: after}, count=_STEP, block=FOLLOW_MS)
@@ -103,17 +116,14 @@ class Mesh:
     def close(self) -> None:
         self._client.close()
 
-    def _hashes(self, form: str, services: Iterable[str]) -> dict[str, dict[str, str]]:
+    def _hashes(self, key: Callable[[str], str], services: Iterable[str]) -> dict[str, dict[str, str]]:
         names = list(services)
         with self._told():
             pipeline = (self._client.pipeline() if isinstance(self._client, RedisCluster)
                         else self._client.pipeline(transaction=False))
             for name in names:
-                pipeline.hgetall(self._key(form, service=name))
+                pipeline.hgetall(key(name))
             return dict(zip(names, pipeline.execute() if names else (), strict=True))
-
-    def _key(self, form: str, **names: str) -> str:
-        return self._prefix + form.format(**names)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

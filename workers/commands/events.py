@@ -72,9 +72,10 @@ def _print(paper: Paper, number: str, event: Mapping[str, Any], as_json: bool) -
     at = datetime.fromtimestamp(at_ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
     kind = event.get("kind", "?")
     what = event.get("what", "")
-    about = " ".join(filter(None, (event.get("service", ""), event.get("url", ""))))
+    subject = event.get("who", "") if kind.startswith("host-") else ""
+    about = " ".join(filter(None, (event.get("service", ""), event.get("url", ""), subject)))
     said = "" if not what or kind.endswith(f"-{what}") else f" {what}"
-    by = f" by {event['who']}" if event.get("who") else ""
+    by = f" by {event['who']}" if event.get("who") and not subject else ""
     reason = f": {event['why']}" if event.get("why") else ""
     host = f"  [{event['host']}]" if event.get("host") else ""
     paper.line(f"{at}  {paper.painted(f'{kind:<17}', fg=_COLOURS.get(kind))}  {about}{said}{by}{reason}{host}")

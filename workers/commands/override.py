@@ -76,7 +76,7 @@ class Word:
                 by = f", {_by(before)}" if _by(before) else ""
                 return self._told(service, url, now.word, f"is {_state(now.word)} already{by}")
         try:
-            self._write(service, url, now)
+            self._write(service, url, before, now, asked.why)
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", "") or str(error)).lower()
             return failed(self.paper, self.as_json, f"{overrides.path_of(self.sight.static.state_directory)} cannot be"
@@ -119,9 +119,12 @@ class Word:
         seen = self.sight.seen
         return seen.services[service].endpoints if seen is not None and service in seen.services else ()
 
-    def _write(self, service: str, url: str, now: Override) -> None:
-        if self.sight.mesh is not None:
-            self.sight.mesh.override(service, url, str(now))
+    def _write(self, service: str, url: str, before: Override, now: Override, why: str) -> None:
+        mesh = self.sight.mesh
+        if mesh is not None and now.word:
+            mesh.override(service, url, str(now))
+        elif mesh is not None:
+            mesh.take_back(service, url, before.word, who(), why, self.sight.host)
         else:
             overrides.put(self.sight.static.state_directory, service, url, now)
 
