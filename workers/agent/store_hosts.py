@@ -21,6 +21,8 @@ from mesh.store.opinion import HostSaid, host_went_down, is_down, is_forgotten, 
 from mesh.store.pace import Pace
 from mesh.store.scripts import SWAP
 
+FORGETS = 0.98          # of the number of hosts that is believed, at each heartbeat
+
 
 class Hosts:
     """For the store's writing thread.  `count` is how many hosts are in the mesh, `latency_s` of the last heartbeat."""
@@ -67,7 +69,8 @@ class Hosts:
         self._is_first = False
         client.hset(self._keys.hosts, self._me, self._said().to_json())
         self.is_taken = True
-        self.count = max(1, client.hlen(self._keys.hosts))
+        # a Redis that was emptied has forgotten most of them for a moment
+        self.count = max(1, client.hlen(self._keys.hosts), int(self.count * FORGETS))
         return not lives
 
     def look_after(self, client: Any) -> list[str] | None:
