@@ -214,6 +214,12 @@ def each_of(client: Any, command: str, keys: Iterable[str]) -> list[Any]:
     return answers
 
 
+def values(client: Any, keys: Sequence[str]) -> list[str | None]:
+    """The strings under these keys, wherever in a Cluster they are."""
+    found: list[str | None] = getattr(client, "mget_nonatomic", client.mget)(keys) if keys else []
+    return found
+
+
 def _urls(answer: Any) -> list[str]:
     """The fields of a hash; none where the key is something else."""
     if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
