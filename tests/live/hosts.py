@@ -121,7 +121,7 @@ class Network:
         """One instance of hostmesh on this host."""
         address = self.address(name)
         said = laid_over({
-            "host": {"name": f"host-{name}", "address": address}, "redis": {"url": redis_url, "embedded": None},
+            "host": {"name": f"host-{name}", "address": address}, "redis": {"url": redis_url},
             "entryPoints": {"web": {"address": f"{address}:0"}}}, static or {})
         with self.inside(name):
             mesh = Mesh(directory / name, files, said, command=self.command(name))

@@ -182,8 +182,7 @@ def test_an_operators_word_on_one_host_is_obeyed_on_the_others_and_told_with_nam
         said = there.c.cli("drain", "orders.shop", drained.url, "--why", "its disk is full")
         assert said.returncode == 0, said.stderr
         until(every(there.hosts, lambda host: all(knows(host, "b1") for _ in range(4))), "nobody is sent there", 3.0)
-        told = str(there.redis.client.xrevrange("mesh:events", count=20))
-        assert "its disk is full" in told
+        until(lambda: "its disk is full" in str(there.redis.client.xrevrange("mesh:events", count=20)), "it is told")
         assert "its disk is full" in there.b.cli("endpoints", "orders.shop").stdout
 
 
