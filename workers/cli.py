@@ -202,6 +202,20 @@ def schema(which: str | None, markdown: bool, write: str | None) -> None:
     sys.exit(print_schema(which or "", markdown, write))
 
 
+@main.command("redis-cli", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_config
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def redis_cli(config: str | None, args: tuple[str, ...]) -> None:
+    """Look into the Redis that this host shares its state through.
+
+    Becomes redis-cli (or valkey-cli) at the configured Redis, or at the private one that the service runs, with its
+    password; ARGS are for it. Without either program it is a small prompt of its own.
+    """
+    from workers.commands.redis_cli import redis_cli as become
+
+    sys.exit(become(config, args))
+
+
 @main.command()
 @_takes_config
 @_json

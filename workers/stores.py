@@ -6,6 +6,7 @@ Floor 3.
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from redis import Redis as Client
@@ -17,6 +18,8 @@ from redis.sentinel import Sentinel
 from mesh.model import RedisServer
 
 CONNECT_S = 2.0
+EMBEDDED_USER = "hostmesh"          # of the private Redis, whose password lies beside its socket
+PASSWORD_SUFFIX = ".password"
 ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
 
 
@@ -25,6 +28,7 @@ def client_of(server: RedisServer, answer_s: float = ANSWER_S) -> Client:
 
     Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most; no call is sent twice.
     """
+    server = with_password(server)
     hosts = [_split(address) for address in server.addresses]
     told: dict[str, Any] = {
         "username": server.username or None, "password": server.password or None, "socket_connect_timeout": CONNECT_S,
@@ -48,6 +52,18 @@ def client_of(server: RedisServer, answer_s: float = ANSWER_S) -> Client:
         return Client(unix_socket_path=first.removeprefix("unix://"), db=server.database, **told)
     host, port = hosts[0]
     return Client(host=host, port=port, db=server.database, **told)
+
+
+def with_password(server: RedisServer) -> RedisServer:
+    """The same server; where it is the private one of this host, and we may read its password, with that."""
+    first = server.addresses[0]
+    if server.password or not first.startswith("unix://"):
+        return server
+    try:
+        with open(f"{first.removeprefix('unix://')}{PASSWORD_SUFFIX}", encoding="ascii") as file:
+            return replace(server, username=EMBEDDED_USER, password=file.readline().rstrip("\n"))
+    except (OSError, UnicodeDecodeError):
+        return server
 
 
 def _split(address: str) -> tuple[str, int]:

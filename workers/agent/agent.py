@@ -29,6 +29,7 @@ from mesh.shared.layout import FACT_AGENT_BEAT_MS
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
+from workers.agent.embedded import Embedded
 from workers.memory import SharedMemory
 
 BEAT_S = 0.5
@@ -62,11 +63,13 @@ class _Agent:
                            host=static.host_name, entry_points=dict(bound))
         self.disk = Disk(static, memory, master_pid, has_told)
         self.admin = Admin(static, memory.another(), bound, lambda: self.about, former.admin if has_told else "")
+        self.embedded = Embedded(static)
         self.written: About | None = None
         self.write_again = 0.0
 
     def live(self, leaving: Event) -> None:
         thread = self.disk.start()
+        self.embedded.start()
         while True:
             now = time.monotonic()
             self.admin.open(now)
@@ -81,9 +84,10 @@ class _Agent:
             if not thread.is_alive():
                 raise RuntimeError("the thread that follows the files has ended")
         self.admin.close()
+        self.embedded.close()
 
     def _tell_about(self, now: float) -> None:
-        self.about = replace(self.about, admin=self.admin.bound)
+        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address)
         if self.about == self.written or now < self.write_again:
             return
         try:
