@@ -206,11 +206,7 @@ def schema(which: str | None, markdown: bool, write: str | None) -> None:
 @_config
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def redis_cli(config: str | None, args: tuple[str, ...]) -> None:
-    """Look into the Redis that this host shares its state through.
-
-    Becomes redis-cli (or valkey-cli) at the configured Redis, or at the private one that the service runs, with its
-    password; ARGS are for it. Without either program it is a small prompt of its own.
-    """
+    """Run redis-cli at the Redis of this host, the configured or the private one; ARGS are its own."""
     from workers.commands.redis_cli import redis_cli as become
 
     sys.exit(become(config, args))
