@@ -22,7 +22,10 @@ ROUNDING_S = 2.0        # the clock is slewed, and ticks are 10 ms
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """One instance.  `pid` is its master's, `started` ISO 8601; addresses are those really bound ("": none is)."""
+    """One instance.  `pid` is its master's, `started` ISO 8601; addresses are those really bound ("": none is).
+
+    `redis` is that of the private Redis which the agent runs ("": it runs none).
+    """
 
     pid: int = 0
     version: str = VERSION
@@ -31,6 +34,7 @@ class About:
     host: str = ""
     entry_points: Mapping[str, str] = field(default_factory=dict)
     admin: str = ""
+    redis: str = ""
 
     def write(self, runtime_directory: str) -> None:
         """Puts the file in place, whole or not at all.  Raises OSError."""
@@ -43,7 +47,8 @@ class About:
             os.fchmod(file, 0o644)          # whatever the umask
             os.write(file, orjson.dumps({
                 "pid": self.pid, "version": self.version, "started": self.started, "staticFile": self.static_file,
-                "host": self.host, "entryPoints": dict(self.entry_points), "admin": self.admin},
+                "host": self.host, "entryPoints": dict(self.entry_points), "admin": self.admin,
+                "redis": self.redis},
                 option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         finally:
             os.close(file)
@@ -55,7 +60,8 @@ def read_about(runtime_directory: str) -> About:
     try:
         said = orjson.loads((Path(runtime_directory) / ABOUT_FILE).read_bytes())
         return About(int(said["pid"]), str(said["version"]), str(said["started"]), str(said["staticFile"]),
-                     str(said["host"]), {str(k): str(v) for k, v in said["entryPoints"].items()}, str(said["admin"]))
+                     str(said["host"]), {str(k): str(v) for k, v in said["entryPoints"].items()}, str(said["admin"]),
+                     str(said.get("redis", "")))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return About()
 

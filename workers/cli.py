@@ -426,6 +426,16 @@ def schema(which: str | None, markdown: bool, write: str | None) -> None:
     sys.exit(print_schema(which or "", markdown, write))
 
 
+@main.command("redis-cli", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@_config
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def redis_cli(config: str | None, args: tuple[str, ...]) -> None:
+    """Run redis-cli at the Redis of this host, the configured or the private one; ARGS are its own."""
+    from workers.commands.redis_cli import redis_cli as become
+
+    sys.exit(become(config, args))
+
+
 @main.command()
 @_takes_config
 @_json

@@ -105,6 +105,8 @@ def _introduce(paper: Paper, demo: Demo) -> None:
     rows += [(f"{each.service:<12} {each.name}", f"http://127.0.0.1:{each.port}", f"pid {each.pid}")
              for each in demo.instances]
     rows.append(("admin", f"http://{demo.admin}", "/ready  /metrics  /api/rawdata"))
+    if demo.redis:
+        rows.append(("a private Redis", demo.redis.removeprefix("unix://"), ""))
     rows.append(("files", str(demo.directory), ""))
     for what, where, how in rows:
         paper.line(f"  {what:<23}{where:<26}{paper.painted(how, dim=True)}" if how else f"  {what:<23}{where}")
@@ -145,6 +147,7 @@ def _invite(paper: Paper, demo: Demo) -> None:
             ("ask why", f"{hostmesh} explain {config} GET http://www.shop.example/users/7"),
             ("check the files", f"{hostmesh} check {config}"),
             ("read the logs", f"tail -f {demo.directory}/access.log {demo.directory}/hostmesh.log"),
+            *((("look into Redis", f"{hostmesh} redis-cli {config} --scan"),) if demo.redis else ()),
             ("look at the admin", f"curl http://{demo.admin}/api/rawdata")):
         paper.line(f"  {what:<19}{paper.painted(how, fg='cyan') if what else paper.painted(how, dim=True)}")
     paper.line()

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from mesh.names import ABOUT_FILE, PRODUCT
+from workers.about import read_about
+from workers.agent.embedded import find_server
 
 START_S = 30.0                      # until the proxy serves
 LEAVE_S = 6.0                       # until it has left
@@ -51,6 +53,7 @@ mesh:
       endpoints:
         - http://127.0.0.1:{orders_1}
         - {{url: "http://127.0.0.1:{orders_2}", weight: 1}}
+      healthCheck: {{path: /health, interval: 1s, timeout: 500ms}}
 """
 
 USERS = """\
@@ -58,6 +61,7 @@ mesh:
   services:
     users.shop:
       endpoints: ["http://127.0.0.1:{users_1}"]
+      healthCheck: {{path: /health, interval: 1s, timeout: 500ms}}
 """
 
 SITE = """\
@@ -135,6 +139,7 @@ class Demo:
         self.instances: list[Instance] = []
         self.proxy: subprocess.Popen[bytes] | None = None
         self.web = self.admin = ""              # as bound: "127.0.0.1:8080"
+        self.redis = ""                         # where the private Redis answers, "" where there is no program for one
         self._ports = port, admin_port
 
     def start(self) -> None:
@@ -156,6 +161,9 @@ class Demo:
             (self.conf_d / file).write_text(text.format(**ports))
         self.proxy = self._spawn([sys.executable, "-m", "workers.cli", "run", "--config", str(self.config)])
         wait_until(self._serves, START_S, "the proxy does not serve")
+        if find_server():
+            self.redis = wait_until(lambda: read_about(str(self.directory / "run")).redis, START_S,
+                                    "the private Redis does not answer")
 
     def _spawn(self, command: list[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
         parent = os.getpid()

@@ -40,6 +40,7 @@ class Instance:
         self.process: subprocess.Popen[bytes] | None = None
 
     def say_static(self, more: str = "") -> None:
+        more = more if "redis:" in more else f"redis: {{embedded: false}}\n{more}"
         self.config.write_text('host: {name: host-a, workers: 1}\nruntimeDirectory: run\n'
                                'api: {address: "127.0.0.1:0"}\n'
                                f'entryPoints: {{web: {{address: "127.0.0.1:0"}}}}\n{more}')

@@ -53,6 +53,7 @@ STATIC: dict[str, Any] = {
     "entryPoints": {"web": {"address": "127.0.0.1:0"}},
     "providers": {"file": {"directory": "conf.d"}},
     "api": {"address": "127.0.0.1:0"},
+    "redis": {"embedded": False},
     "log": {"filePath": "hostmesh.log"},
 }
 

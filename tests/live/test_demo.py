@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from workers.agent.embedded import find_server
 from workers.commands.paper import Paper
 from workers.demo_mesh import Demo, DemoFailed, ask
 from workers.demo_tour import Tour
@@ -96,7 +97,8 @@ def test_what_it_says_to_try_works_when_it_is_pasted(start: Start) -> None:
         assert '"service": "orders.shop"' in answer
 
 
-@pytest.mark.parametrize("command", ["status", "explain", "check"])
+@pytest.mark.parametrize("command", ["status", "explain", "check", pytest.param("redis-cli", marks=pytest.mark.skipif(
+    not find_server(), reason="neither redis-server nor valkey-server is here"))])
 def test_the_commands_that_it_names_are_good(start: Start, command: str) -> None:
     demo = start(None)
     demo.until("removes the files")
