@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from redis import Redis as Client
 from redis import RedisError
 
-from mesh.model import RedisServer
+from mesh.model import Redis
 from mesh.names import KEY_INSTANCE
 from mesh.providers.instances import Instance, written
 from workers.stores import client_of
@@ -35,22 +35,31 @@ class NoRedis(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A client, and the instance's key there."""
+
+    client: Client
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What is registered, and where: `find` names the Redis, or raises NoRedis; `ttl_s` 0 is for ever."""
 
     instance: Instance
-    find: Callable[[], RedisServer]
+    find: Callable[[], Redis]
     ttl_s: float = 15.0
-    prefix: str = "mesh:"
 
-    @property
-    def key(self) -> str:
-        return self.prefix + KEY_INSTANCE.format(service=self.instance.service, id=self.instance.id)
+    def opened(self) -> Opened:
+        """The Redis as it is found now, before anything was said to it.  Raises NoRedis."""
+        redis = self.find()
+        return Opened(client_of(redis.server),
+                      redis.prefix + KEY_INSTANCE.format(service=self.instance.service, id=self.instance.id))
 
-    def write(self, client: Client, draining: bool = False) -> None:
-        """Puts it there for another `ttl_s`."""
+    def write(self, opened: Opened, draining: bool = False) -> None:
+        """Puts it there for another `ttl_s`.  Raises redis.RedisError, OSError."""
         value = written(replace(self.instance, draining=draining))
-        client.set(self.key, value, px=round(self.ttl_s * 1000) if self.ttl_s else None)
+        opened.client.set(opened.key, value, px=round(self.ttl_s * 1000) if self.ttl_s else None)
 
 
 def unanswered(url: str, health: str = "") -> str:
@@ -89,7 +98,7 @@ class Registration:
         self._of, self._unanswered, self._say, self._moved = wanted, unanswered, say, moved
         self._state = threading.Condition()
         self._want = UP
-        self._client: Client | None = None
+        self._opened: Opened | None = None
         self._complaint = ""
         self.reached = ""               # UP, DRAINING, GONE: what Redis was told last; "": nothing yet
 
@@ -125,14 +134,14 @@ class Registration:
     def _tell(self) -> None:
         want = self._want
         try:
-            if self._client is None:
-                self._client = client_of(self._of.find())
+            if self._opened is None:
+                self._opened = self._of.opened()
             if want == GONE:
-                self._client.delete(self._of.key)
+                self._opened.client.delete(self._opened.key)
             else:
-                self._of.write(self._client, draining=want == DRAINING)
+                self._of.write(self._opened, draining=want == DRAINING)
         except (RedisError, OSError, NoRedis) as error:
-            self._client = None             # the next try asks anew where it is: an embedded one may have moved
+            self._opened = None             # the next try asks anew where it is: an embedded one may have moved
             if not self._complaint:
                 self._complaint = str(error) or type(error).__name__
                 self._say(f"Redis cannot be told ({self._complaint}); trying again until it can")

@@ -11,12 +11,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from redis import RedisError
 
 from mesh.errors import ConfigError, did_you_mean
-from mesh.model import RedisServer, Static
+from mesh.model import Redis, RedisServer, Static
 from mesh.names import KEY_INSTANCE
 from mesh.providers.instances import Instance, complaint, plain_url, read_instance
 from workers.about import read_about
@@ -62,23 +62,24 @@ def register(asked: Asked, command: Sequence[str], as_json: bool) -> int:
     if asked.health and (why := unanswered(wanted.instance.url, asked.health)):
         return _refused(f"{wanted.instance.url} is not registered: {why}", as_json)
     try:
-        wanted.write(client_of(wanted.find()))
+        opened = wanted.opened()
+        wanted.write(opened)
     except (RedisError, OSError, NoRedis) as error:
         return _refused(f"Redis cannot be told: {error}", as_json)
     how_long = f"for {wanted.ttl_s:g} s" if wanted.ttl_s else "until it is deregistered"
-    return _good(f"{asked.service} {wanted.instance.url} is registered {how_long} ({wanted.key})", [wanted.key],
+    return _good(f"{asked.service} {wanted.instance.url} is registered {how_long} ({opened.key})", [opened.key],
                  as_json)
 
 
 def deregister(asked: Asked, as_json: bool) -> int:
     """Takes away the instances of a service with this url or id; 1 when there is none, or no Redis."""
     url = plain_url(asked.url)
-    prefix = _prefix(asked)
     found: list[str] = []
     known: dict[str, str] = {}
     try:
-        client = client_of(_finder(asked)())
-        start = prefix + KEY_INSTANCE.format(service=asked.service, id="")
+        redis = _finder(asked)()
+        client = client_of(redis.server)
+        start = redis.prefix + KEY_INSTANCE.format(service=asked.service, id="")
         for key in sorted(map(str, client.scan_iter(f"{_literal(start)}*", count=1000))):
             id = key.removeprefix(start)
             known[id] = read_instance(asked.service, id, str(client.get(key) or "")).url
@@ -105,7 +106,7 @@ def _wanted(asked: Asked) -> Wanted:
     if (problem := complaint(instance)) is not None:
         message = problem.message.removeprefix(f'instance "{instance.id}": ')
         raise Unclear(f"{message} ({problem.hint})" if problem.hint else message)
-    return Wanted(instance, _finder(asked), asked.ttl_s, static.redis.prefix)
+    return Wanted(instance, _finder(asked), asked.ttl_s)
 
 
 def _static(asked: Asked) -> Static:
@@ -116,23 +117,19 @@ def _static(asked: Asked) -> Static:
         return Static()
 
 
-def _prefix(asked: Asked) -> str:
-    return _static(asked).redis.prefix
-
-
-def _finder(asked: Asked) -> Callable[[], RedisServer]:
+def _finder(asked: Asked) -> Callable[[], Redis]:
     """How the Redis is found, each time anew: hostmesh may be started, or told of another one, after the instance."""
-    def find() -> RedisServer:
+    def find() -> Redis:
         if asked.redis:
-            return RedisServer((asked.redis,))
+            return replace(_static(asked).redis, server=RedisServer((asked.redis,)))
         try:
             static, _ = read_static(asked.config)
         except ConfigError as refused:
             raise NoRedis(f"the static file is refused: {refused.problems[0]}") from None
         if static.redis.server.addresses:
-            return static.redis.server
+            return static.redis
         if embedded := str(getattr(read_about(static.runtime_directory), "redis", "")):
-            return RedisServer((embedded.removeprefix("redis://"),))
+            return replace(static.redis, server=RedisServer((embedded.removeprefix("redis://"),)))
         raise NoRedis(f"no Redis is known: none in the static file, and none is run by a hostmesh on"
                       f" {static.runtime_directory}; --redis names one")
 
