@@ -328,3 +328,13 @@ def test_a_failover_of_sentinel_is_followed(tmp_path: Path, follow: Follow) -> N
         second.routes("b")
         following.until(lambda: following.now == {"a", "b"}, 20.0)
         assert all("a" in routers for routers in following.history[following.history.index({"a"}):])
+
+
+def test_a_key_that_holds_no_text_is_told_beside_what_serves(store: RedisRunning, follow: Follow) -> None:
+    store.routes("a")
+    store.client.hset("traefik/http/routers/a/priority", "x", "y")
+    store.client.set("traefik/http/routers/a/entrypoints", b"\xff\xfe")
+    following = follow()
+    following.until(lambda: following.problems)
+    assert {problem.partition(": ")[0] for problem in following.problems} == {
+        "redis:traefik/http/routers/a/priority", "redis:traefik/http/routers/a/entrypoints"}
