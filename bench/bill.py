@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 
 from bench.figures import Column, Sample
 from bench.peers.ours import dynamic
@@ -19,6 +20,7 @@ http:
     one: {{loadBalancer: {{servers: [{{url: 'http://127.0.0.1:{first}'}}]}}}}
     two: {{loadBalancer: {{servers: [{{url: 'http://127.0.0.1:{second}'}}]}}}}
 """
+STICKY = ", sticky: {cookie: {name: seat}}"
 TRANSPORT = "  serversTransports:\n    any: {insecureSkipVerify: true}\n"
 BROWSER = (
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -51,6 +53,13 @@ def _weighted(bench: Bench) -> Wanted:
         first=bench.upstream.first, second=bench.upstream.second)})
 
 
+def _known(bench: Bench) -> Wanted:
+    """A client that brings the cookie of the first of two endpoints."""
+    wanted = _with(balancer=STICKY)(bench)
+    value = sha256(f"http://{_both(bench)[0]}".encode()).hexdigest()[:16]
+    return replace(wanted, headers=(f"Cookie: theme=dark; seat={value}",))
+
+
 def _https(bench: Bench) -> Wanted:
     plain = hosts(100, (f"127.0.0.1:{bench.upstream.secure}",))
     said = dynamic(plain, scheme="https", balancer=", serversTransport: any")
@@ -71,6 +80,12 @@ FEATURES: Mapping[str, Feature] = {
     "+ access log, common": _with(static="accessLog: {filePath: logs/access.log}"),
     "+ access log, json": _with(static="accessLog: {filePath: logs/access.log, format: json}"),
     "+ weighted services": _weighted,
+    "+ p2c over shared cells": _with(balancer=", strategy: p2c"),
+    "+ leasttime": _with(balancer=", strategy: leasttime"),
+    "+ hrw": _with(balancer=", strategy: hrw"),
+    "+ passive health (statuses)": _with(balancer=", passiveHealthCheck: {statuses: true}"),
+    "+ sticky cookie": _with(balancer=STICKY),
+    "+ sticky cookie, known": _known,
     "+ endpoint's own Host": _with(balancer=", passHostHeader: false"),
     "+ https to the endpoint": _https,
 }

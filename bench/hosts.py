@@ -194,6 +194,14 @@ class Bench:
             time.sleep(0.05)
         return time.monotonic() - began
 
+    def settle(self) -> None:
+        """Until the hosts write next to nothing."""
+        def quiet() -> bool:
+            before = self.client.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
+            time.sleep(2.0)
+            return bool(self.client.info("commandstats")["cmdstat_evalsha"]["calls"] - before < self.said.hosts / 10)
+        self.until(quiet)
+
     def documents(self) -> int:
         pipeline = self.client.pipeline(transaction=False)
         for service in range(self.said.services):
@@ -226,14 +234,11 @@ class Bench:
                 each.recv()                             # type: ignore[union-attr, call-arg]
 
     def renew(self) -> None:
-        pipeline = self.client.pipeline(transaction=False)
-        for number in range(self.said.instances):
-            pipeline.set(f"mesh:instance:s{number % self.said.services}.shop:{number}", f"http://10.9.0.{number}:80",
-                         ex=15)
-            if number % 40 == 39:                       # not in one piece: they are many programs
-                pipeline.execute()
-                time.sleep(RENEW_S / (self.said.instances / 40 + 1))
-        pipeline.execute()
+        began = time.monotonic()
+        for number in range(self.said.instances):       # evenly, one by one: they are many programs
+            time.sleep(max(0.0, began + number * RENEW_S / self.said.instances - time.monotonic()))
+            self.client.set(f"mesh:instance:s{number % self.said.services}.shop:{number}", f"http://10.9.0.{number}:80",
+                            ex=15)
 
     def tell_all(self, *words: str) -> None:
         for pipe in self.pipes:
@@ -246,13 +251,15 @@ class Bench:
         before, began = self.client.info(), time.monotonic()
         self.begin()
         self.until(lambda: self.client.hlen("mesh:hosts") == said.hosts and self.documents() == many)
-        time.sleep(3)
         print("| | commands/s | KiB/s in | KiB/s out | CPU of Redis |\n| --- | --- | --- | --- | --- |")
-        self.show("all begin at once", before, time.monotonic() - began)
+        took_s = time.monotonic() - began
+        self.show(f"all begin at once; all is there after {took_s:.1f} s", before, took_s)
+        self.settle()
         self.phase("nothing happens", said.seconds)
         self.phase("all endpoints have traffic", said.seconds, lambda: self.tell_all("move"))
         url = "http://10.0.0.0:8080"
         flips = iter(["down", "up"] * 1000)
+        self.settle()
         self.phase("an endpoint goes down or comes back each second", said.seconds,
                    lambda: self.tell_all(next(flips), url))
         if said.instances:
@@ -264,6 +271,7 @@ class Bench:
         took_s = time.monotonic() - began
         self.show(f"emptied; all is there again after {took_s:.1f} s", before, took_s)
         print()
+        self.settle()
         key = "mesh:overrides:s0.shop"
         took = self.timed("override", lambda n: (self.client.hset(key, f"http://u{n}", "drain"), f"http://u{n}")[1],
                           lambda n: self.client.delete(key))

@@ -213,11 +213,11 @@ class RedisServer:
 
     addresses: tuple[str, ...] = ()
     username: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     database: int = 0
     sentinel: str = ""                      # name of the set (Traefik: sentinel.masterName)
     sentinel_username: str = ""
-    sentinel_password: str = ""
+    sentinel_password: str = field(default="", repr=False)
     cluster: bool = False
     tls: bool = False
     tls_ca: str = ""                        # path; "": the system's

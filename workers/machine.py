@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mesh.errors import Problem
 from mesh.model import Static
+from mesh.providers.shapes_redis import MOST_PASSWORD
 from mesh.providers.static import DEFAULT_FILE, Here, load_static, runtime_directory, unreadable_static
 
 
@@ -49,4 +50,10 @@ def read_static(file: str | None = None) -> tuple[Static, list[Problem]]:
         data = None
     except OSError as error:
         raise unreadable_static(path, str(error.strerror).lower()) from None
-    return load_static(data, path, here())
+    return load_static(data, path, here(), password_file)
+
+
+def password_file(path: str) -> bytes:
+    """The beginning of a file that holds a password.  Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(MOST_PASSWORD)

@@ -18,6 +18,7 @@ from mesh.errors import Place, Problem, did_you_mean
 from mesh.model import LoadBalancer, Middleware, Router, Server, Service, Transport, Weighted
 from mesh.names import MESH_ZONE
 from mesh.providers.shape import WRONG, Built, Kind, PlaceOf, Read, Reading, Shape
+from mesh.providers.shapes_balancing import balancing, cookie
 from mesh.providers.shapes_http import MESH_SERVICE, ROUTER, SERVICE, SERVICE_KINDS, TRANSPORT
 from mesh.providers.shapes_later import SECTIONS as LATER_SECTIONS
 from mesh.providers.shapes_middlewares import MIDDLEWARE
@@ -277,7 +278,8 @@ def _service(name: str, values: dict[str, Any], place: Place, provider: str) -> 
     kind = next(kind for kind in SERVICE_KINDS if kind in values)
     if kind == "weighted":
         return Service(name, Weighted(tuple((qualified(child["name"], provider), child.get("weight", 1))
-                                            for child in values["weighted"]["services"])), place)
+                                            for child in values["weighted"]["services"]),
+                                      cookie(values["weighted"].get("sticky"))), place)
     return Service(name, _balancer(values["loadBalancer"], provider), place)
 
 
@@ -286,7 +288,7 @@ def _balancer(values: dict[str, Any], provider: str) -> LoadBalancer:
     values["servers"] = tuple(Server(**server) for server in values.get("servers", ()))
     said = values.get("transport", "")
     values["transport"] = "" if said in ("", "default@internal") else qualified(said, provider)
-    return LoadBalancer(**values)
+    return LoadBalancer(**balancing(values))
 
 
 def _mesh_service(name: str, values: dict[str, Any], place: Place, provider: str) -> Service:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from mesh.errors import did_you_mean
 from mesh.providers.shape import Kind, Reading
-from mesh.providers.tree import Node, Scalar, quoted
+from mesh.providers.tree import Node, Scalar, masked, quoted
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
@@ -51,8 +51,11 @@ class Text(Kind):
         pattern = self.pattern.replace(r"\A", "^").replace(r"\Z", "$")
         if not pattern:
             return {"type": ["string", "number"]}
+        said = {"type": "string", "pattern": pattern}
+        if not self._match.search("5"):
+            return said
         number = {"type": "number"} if self._match.search("-5") else {"type": "number", "minimum": 0}
-        return {"anyOf": [{"type": "string", "pattern": pattern}, number]}
+        return {"anyOf": [said, number]}
 
 
 class Flag(Kind):
@@ -124,7 +127,9 @@ class Number(Kind):
 class Duration(Kind):
     """A span of time as Go writes it, in seconds as float; a bare number is seconds, as in Traefik."""
 
-    words = "a duration such as 5s, 100ms or 1m30s"
+    def __init__(self, low: float = 0.0) -> None:
+        self.low = low
+        self.words = "a duration such as 5s, 100ms or 1m30s" + (f", at least {low:g}s" if low else "")
 
     def read(self, node: Node, at: str, reading: Reading) -> Any:
         seconds, hint = -1.0, ""
@@ -138,10 +143,10 @@ class Duration(Kind):
                     hint = f'did you mean "{near}"?'
             if seconds > MAX_DURATION:
                 return reading.wanted(node, at, "a duration of at most ten years")
-        return seconds if seconds >= 0 else reading.wanted(node, at, self.words, hint)
+        return seconds if seconds >= self.low else reading.wanted(node, at, self.words, hint)
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": MAX_DURATION},
+        return {"anyOf": [{"type": "number", "minimum": self.low, "maximum": MAX_DURATION},
                           {"type": "string", "pattern": rf"^((?:{_PART})+|[0-9]+(\.[0-9]*)?)$"}]}
 
     def written(self, default: Any) -> Any:
@@ -252,14 +257,15 @@ class Url(Kind):
             return reading.wanted(node, at, self.words)
         scheme, mark, rest = node.value.partition("://")
         if not mark and scheme:
-            return reading.wanted(node, at, self.words, f'did you mean "{self.schemes[0]}://{scheme}"?')
+            near = "" if "@" in scheme else f'did you mean "{self.schemes[0]}://{scheme}"?'
+            return reading.wanted(node, at, self.words, near)
         if scheme in self.refused:
             return reading.wrong(node, f"{at}: {scheme} is not supported yet; wanted {' or '.join(self.schemes)}",
                                  "unsupported")
         if scheme not in self.schemes:
             return reading.wanted(node, at, self.words, did_you_mean(scheme, self.schemes))
         why = _authority_wrong(rest.partition("/")[0], node.value)
-        return reading.wrong(node, f"{at}: \"{node.value}\" is not {self.words}: {why}") if why else node.value
+        return reading.wrong(node, f"{at}: \"{masked(node.value)}\" is not {self.words}: {why}") if why else node.value
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": rf"^({'|'.join((*self.schemes, *self.refused))})://[^/?#@\s]+"}
@@ -280,6 +286,11 @@ def _authority_wrong(authority: str, url: str) -> str:
         return "it names no host" if not host else "the port is missing"
     if port == 0:
         return "port 0 is no port"
+    return host_wrong(host)
+
+
+def host_wrong(host: str) -> str:
+    """Why this is neither a host name nor an address, or ""."""
     if ":" not in host and not all(_LABEL.match(label) for label in host.removesuffix(".").split(".")):
         return f"{host} is not a host name"
     return ""

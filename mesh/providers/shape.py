@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from mesh.errors import Place, Problem, did_you_mean
-from mesh.providers.tree import Item, Mapping, Node, Scalar, Sequence, kind_of, quoted
+from mesh.providers.tree import Item, Mapping, Node, Scalar, Sequence, kind_of, masked, quoted
 
 Read = Callable[[str], bytes]           # the disk, where a value names a file; raises OSError
 PlaceOf = Callable[[str, int, int], Place]      # what the position of a node means: a line and a column, or a key
@@ -137,7 +137,7 @@ class ListOf(Kind):
             reading.places[f"{at}[0]"] = reading.place(node)
             return WRONG if value is WRONG else (value,)
         if not isinstance(node, Sequence):
-            text = node.text if isinstance(node, Scalar) and node.value is not None else ""
+            text = masked(node.text) if isinstance(node, Scalar) and node.value is not None else ""
             return reading.wanted(node, at, self.words, f"write a list: [{text}]" if 0 < len(text) <= 60 else "")
         values = []
         for index, each in enumerate(node.items):
@@ -279,7 +279,7 @@ class Shape(Kind):
         required = [field.name for field in self.fields.values() if field.required]
         if not isinstance(node, Scalar) or node.value is None or len(required) != 1 or len(node.text) > 60:
             return ""
-        return f'did you mean {{{required[0]}: "{node.text}"}}?'
+        return f'did you mean {{{required[0]}: "{masked(node.text)}"}}?'
 
     def inside(self, key: str) -> str:
         """The path of the mapping in here that has this key, "" where none has, or more than one."""

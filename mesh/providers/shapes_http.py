@@ -8,7 +8,8 @@ from __future__ import annotations
 from mesh.model import LoadBalancer, Router, Server, Transport
 from mesh.providers.kind_rule import Rule
 from mesh.providers.kinds import Choice, Duration, Flag, Number, Pem, Size, Text, Url, Whole
-from mesh.providers.shape import Built, Either, Field, ListOf, MapOf, Shape
+from mesh.providers.shape import Built, Either, Field, ListOf, Shape
+from mesh.providers.shapes_balancing import BALANCING, STICKY
 
 LATER = Built.WARNS
 REFUSED = Built.REFUSED
@@ -39,19 +40,6 @@ ROUTER = Shape(
     Field("observability", OBSERVABILITY, "Access log, metrics and tracing of this router.", built=LATER),
     words="a router such as {rule: \"Host(`a.example`)\", service: shop}", model=Router)
 
-STICKY = Shape(Field("cookie", Shape(
-    Field("name", Text()), Field("secure", Flag()), Field("httpOnly", Flag()), Field("sameSite", Text()),
-    Field("maxAge", Whole()), Field("path", Text()), Field("domain", Text()))))
-
-HEALTH_CHECK = Shape(
-    Field("path", Text()), Field("scheme", Text()), Field("mode", Text()), Field("hostname", Text()),
-    Field("port", Whole(0, 65535)), Field("method", Text()), Field("status", Whole(0, 999)),
-    Field("interval", Duration()), Field("unhealthyInterval", Duration()), Field("timeout", Duration()),
-    Field("followRedirects", Flag()), Field("headers", MapOf(Text())),
-    words="a mapping such as {path: /health, interval: 5s}")
-
-PASSIVE_HEALTH_CHECK = Shape(Field("failureWindow", Duration()), Field("maxFailedAttempts", Whole(0)))
-
 ENDPOINT = Url("http", "https", refused=("h2c",))
 
 SERVER = Shape(
@@ -61,17 +49,12 @@ SERVER = Shape(
     Field("preservePath", Flag(), "Put the path of `url` before the request's.", "preserve_path"),
     words="an endpoint such as {url: \"http://10.0.0.1:8080\"}", model=Server)
 
-STRATEGY = Choice("wrr", warns=("p2c", "hrw", "leasttime"))
-
 LOAD_BALANCER = Shape(
     Field("servers", ListOf(SERVER), "The endpoints; none answers 503.", "servers"),
-    Field("strategy", STRATEGY, "How an endpoint is chosen.", "strategy"),
+    *BALANCING,
     Field("passHostHeader", Flag(), "Send the client's Host; false sends the endpoint's.", "pass_host_header"),
     Field("serversTransport", name_of("a serversTransport"), "How endpoints are talked to.", "transport",
           default="the default transport"),
-    Field("sticky", STICKY, "Keep a client on its endpoint.", built=LATER),
-    Field("healthCheck", HEALTH_CHECK, "Ask endpoints whether they are well.", built=LATER),
-    Field("passiveHealthCheck", PASSIVE_HEALTH_CHECK, "Learn from failures.", built=LATER),
     Field("responseForwarding", Shape(Field("flushInterval", Text())), "Nothing is held back here.", built=LATER),
     words="a mapping such as {servers: [{url: \"http://10.0.0.1:8080\"}]}", model=LoadBalancer)
 
@@ -83,7 +66,7 @@ _CHILD = Shape(Field("name", name_of("a service"), "Its name.", required=True),
 
 WEIGHTED = Shape(
     Field("services", ListOf(_CHILD), "The services that share the requests.", required=True),
-    Field("sticky", STICKY, "Keep a client on its service.", built=LATER),
+    Field("sticky", STICKY, "Keep a client on its service.", "sticky"),
     Field("healthCheck", _NONE, "Pass on the health of the services.", built=LATER),
     words="a mapping such as {services: [{name: shop, weight: 1}]}")
 
@@ -149,8 +132,7 @@ MESH_SERVICE = Shape(
     Field("passHostHeader", Flag(), "Send the client's Host; false sends the endpoint's.", "pass_host_header"),
     Field("serversTransport", name_of("a serversTransport"), "How endpoints are talked to.", "transport",
           default="the default transport"),
-    Field("strategy", STRATEGY, "How an endpoint is chosen.", "strategy"),
-    Field("healthCheck", HEALTH_CHECK, "Ask endpoints whether they are well.", built=LATER),
+    *BALANCING,
     Field("retry", Shape(Field("attempts", Whole(1, 1000)), Field("initialInterval", Duration()),
                          Field("timeout", Duration()), Field("maxRequestBodyBytes", Size()),
                          Field("status", ListOf(Text())), Field("disableRetryOnNetworkError", Flag()),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from mesh.model import AccessLog, EntryPoint, Static
 from mesh.providers.kinds import Choice, Duration, FilePath, Flag, Listen, Network, Size, Text, Whole
 from mesh.providers.shape import Anything, Built, Field, ListOf, MapOf, Shape
+from mesh.providers.shapes_redis import REDIS, REDIS_PROVIDER
 
 LATER = Built.WARNS
 REFUSED = Built.REFUSED
@@ -95,8 +96,8 @@ _OTHER_PROVIDERS = ("docker", "swarm", "kubernetesIngress", "kubernetesIngressNG
 
 _PROVIDERS = Shape(
     Field("file", _FILE, "Dynamic configuration from files.", "file"),
-    Field("redis", Anything(), "Dynamic configuration from Traefik's KV layout in Redis.", built=LATER),
-    Field("systemd", Anything(), "Services of this host.", built=LATER),
+    Field("redis", REDIS_PROVIDER, "Dynamic configuration from Traefik's KV layout in Redis.", "redis"),
+    Field("systemd", Shape(words="{}"), "Units of this host that carry `X-Mesh-Service=` are endpoints.", "systemd"),
     *(Field(name, Anything(), "", built=LATER) for name in _OTHER_PROVIDERS),
     Field("providersThrottleDuration", Duration(), "Quiet time between two reloads; ours is 200 ms.", built=LATER),
     Field("precedence", ListOf(Text()), "Which provider wins.", built=LATER),
@@ -162,7 +163,7 @@ _HOST = Shape(
     Field("workers", Whole(1, 512), "Worker processes.", "workers", default="one per core"),
     words="a mapping such as {name: host-a, workers: 4}")
 
-_OTHERS = {"redis": "The state shared between hosts.", "tracing": "OpenTelemetry traces.", "dns": "The DNS server.",
+_OTHERS = {"tracing": "OpenTelemetry traces.", "dns": "The DNS server.",
            "serversTransport": "Defaults towards endpoints; say them in `http.serversTransports`.",
            "tcpServersTransport": "", "certificatesResolvers": "", "experimental": "", "hub": "", "spiffe": "",
            "core": "", "ocsp": "", "hostResolver": "", "global": ""}
@@ -175,6 +176,7 @@ STATIC = Shape(
     Field("entryPoints", MapOf(ENTRY_POINT), "Listening addresses by name.", "entry_points",
           default="web at 127.0.0.1:80"),
     Field("providers", _PROVIDERS, "Where dynamic configuration comes from.", "providers"),
+    Field("redis", REDIS, "The state shared between hosts.", "redis"),
     Field("api", _API, "The admin address: ping, metrics, API.", "api"),
     Field("ping", _PING, "Always there, at the API's address.", "ping"),
     Field("accessLog", _ACCESS_LOG, "One line per request; `{}` turns it on.", "access_log"),

@@ -12,7 +12,8 @@ from typing import Any
 
 from mesh.errors import ConfigError, Place, Problem
 from mesh.model import AccessLog, EntryPoint, Static
-from mesh.providers.shape import WRONG, Built, Reading
+from mesh.providers.shape import WRONG, Built, Read, Reading
+from mesh.providers.shapes_redis import provider_of, redis_of
 from mesh.providers.shapes_static import LEVELS, STATIC
 from mesh.providers.source import read_tree
 
@@ -41,12 +42,17 @@ def runtime_directory(environ: Mapping[str, str], uid: int) -> str:
     return f"/tmp/hostmesh-{uid}"
 
 
-def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None = None) -> tuple[Static, list[Problem]]:
+def no_disk(path: str) -> bytes:
+    raise OSError(f"{path} is not read here")
+
+
+def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None = None,
+                read: Read = no_disk) -> tuple[Static, list[Problem]]:
     """The static configuration and its warnings; None as data (no file) gives the defaults.
 
     So does a file of comments, as a package installs it.  One without a byte in it is refused: it is what `>` or a full
     disk leaves of a file, and by the defaults other doors would open.  `file` must be absolute (relative paths in the
-    file start from it).  Raises ConfigError with every problem found.
+    file start from it), `read` gives the bytes of a password's file.  Raises ConfigError with every problem found.
     """
     here = here or Here()
     if data is not None and not data.strip():
@@ -55,7 +61,7 @@ def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None 
     tree = None if data is None else read_tree(data, file)
     if tree is None:
         return _static({}, file, here), []
-    reading = Reading(file, "", _no_disk)
+    reading = Reading(file, "", read)
     said = STATIC.read(tree, "", reading)
     # A later REFUSED inside an entrypoint protects or steers: to start without it would serve what must not be served.
     for at, place, built in reading.later:
@@ -67,14 +73,11 @@ def load_static(data: bytes | None, file: str = DEFAULT_FILE, here: Here | None 
             reading.problems.append(Problem(place, "", f"{words} and has no effect", "warning", "unsupported"))
     if said is not WRONG:
         _check(said, reading)
+        said = _with_redis(said, reading)
     problems = sorted(reading.problems, key=lambda problem: (problem.place.line, problem.place.column))
     if reading.is_broken or said is WRONG:
         raise ConfigError(problems)
     return _static(said, file, here), problems
-
-
-def _no_disk(path: str) -> bytes:
-    raise OSError("the static file names no file that is read here")
 
 
 def _check(said: dict[str, Any], reading: Reading) -> None:
@@ -102,6 +105,18 @@ def _check(said: dict[str, Any], reading: Reading) -> None:
                       f"api.address is the address of the entrypoint {taken[host, port]} too", "duplicate")
 
 
+def _with_redis(said: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """The same with the models of what may name a Redis in the place of its words."""
+    made = dict(said)
+    if "redis" in said:
+        made["redis"] = redis_of(said["redis"], reading)
+    if "redis" in (providers := said.get("providers", {})):
+        made["redis_provider"] = provider_of(providers["redis"], reading)
+    if "systemd" in providers:
+        made["systemd_provider"] = True
+    return made
+
+
 def _static(said: dict[str, Any], file: str, here: Here) -> Static:
     said = dict(said)
     entry_points = {}
@@ -112,7 +127,7 @@ def _static(said: dict[str, Any], file: str, here: Here) -> Static:
     providers = said.pop("providers", {"file": {}})
     source = dict(providers["file"]) if "file" in providers else None
     if source is not None and not source.keys() & {"file_directory", "file_filename"}:
-        source["file_directory"] = Reading(file, "", _no_disk).resolve("conf.d")
+        source["file_directory"] = Reading(file, "", no_disk).resolve("conf.d")
     access_log = said.pop("access_log", None)
     host, port, _ = said.pop("api", {}).get("address", ("127.0.0.1", 9180, "tcp"))
     said["log_level"] = LEVELS[said.get("log_level", "INFO")]

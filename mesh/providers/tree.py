@@ -5,6 +5,7 @@ it.  Floor 2.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,6 +61,8 @@ class Mapping:
 
 Node = Scalar | Sequence | Mapping
 
+_USER_INFO = re.compile(r"://.*@", re.S)
+
 
 def kind_of(node: Node) -> str:
     """What a value is, in words for a person: "text", "a list", "nothing"."""
@@ -82,8 +85,14 @@ def quoted(node: Node, limit: int = 60) -> str:
         return "a mapping"
     if node.value is None:
         return "nothing"
-    text = node.text if len(node.text) <= limit else node.text[:limit] + "..."
+    text = masked(node.text)
+    text = text if len(text) <= limit else text[:limit] + "..."
     return '"' + text.replace("\n", "\\n") + '"'
+
+
+def masked(text: str) -> str:
+    """The same without what stands between `://` and the last `@`: problems are read by more people than files."""
+    return _USER_INFO.sub("://***@", text)
 
 
 def inside(node: Node) -> Iterator[Node]:

@@ -12,6 +12,8 @@ from mesh.names import (
     KEY_HOSTS,
     KEY_INSTANCE,
     KEY_OVERRIDES,
+    KEY_RELAY,
+    KEY_ROSTER,
     KEY_SERVICES,
     KEY_TOLD,
     KEY_WATCH,
@@ -33,8 +35,11 @@ class Keys:
         self.watch = prefix + KEY_WATCH
         self.all_overrides = self.overrides("")             # what every key of overrides begins with
         self.all_instances = prefix + KEY_INSTANCE.partition("{")[0]
-        # one walk over all keys finds both kinds: no other key of ours begins with these letters
-        self.followed = f"{prefix.translate(_GLOB)}[io]*"
+        self.all_rosters = self.roster("")
+        self.relay = prefix + KEY_RELAY
+        # one walk over all keys finds what is followed: few other keys of ours begin with these letters
+        self.followed = f"{prefix.translate(_GLOB)}[ior]*"
+        self.followed_by_roster = f"{prefix.translate(_GLOB)}[or]*"
 
     def host(self, host: str) -> str:
         """The heartbeat of a host."""
@@ -53,6 +58,17 @@ class Keys:
 
     def is_instance(self, key: str) -> bool:
         return key.startswith(self.all_instances)
+
+    def roster(self, service: str) -> str:
+        """All instances of a service, as the relay of a large mesh lists them."""
+        return self._prefix + KEY_ROSTER.format(service=service)
+
+    def is_roster(self, key: str) -> bool:
+        return key.startswith(self.all_rosters)
+
+    def service_of_roster(self, key: str) -> str:
+        """The service that a roster is of."""
+        return key.removeprefix(self.all_rosters)
 
     def service_of(self, key: str) -> str:
         """The service that a key of overrides is about."""

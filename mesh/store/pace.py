@@ -28,6 +28,8 @@ class Pace:
     watch: float = 5.0              # one host at a time looks after the others
     sweep: float = 60.0             # and takes out opinions of those that are gone
     ping: float = 2.0               # on a connection that only listens
+    relay: float = 6.0              # the lease of the relay (store_roster.py): so long a dead one is waited for
+    direct: int = MANY              # hosts; beyond, instances are followed through a relay
     grace: float = 15.0             # for an instance whose own TTL is not known
     retry: float = 0.5              # first wait after a failure; doubles up to `retry_most`
     retry_most: float = 5.0

@@ -58,7 +58,7 @@ local function write(key, url, found, now)
     for _, host in ipairs(hosts) do
         local each = found.opinions[host]
         if state == nil then state = each.state elseif state ~= each.state then state = 'mixed' end
-        if not why and each.why then why = host .. ': ' .. tostring(each.why) end
+        if not why and (each.why or '') ~= '' then why = host .. ': ' .. tostring(each.why) end
         local many = tonumber(each.requests) or 0
         flight = flight + (tonumber(each.inFlight) or 0)
         requests, failures = requests + many, failures + (tonumber(each.failures) or 0)

@@ -317,8 +317,9 @@ def cluster(tmp_path: Path) -> Iterator[list[RedisProcess]]:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * 5461,
                                        16383 if number == 2 else number * 5461 + 5460)
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-                for other in nodes:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
+        with nodes[0].client() as client:
+            for other in nodes[1:]:
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
         for node in nodes:
             with node.client() as client:
                 until(lambda client=client: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok",

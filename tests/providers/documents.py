@@ -5,12 +5,13 @@ A value is what a JSON reader gives; JSON is YAML, and `toml` writes the same va
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
 
-from mesh.providers import kinds
+from mesh.providers import kinds, kinds_health, kinds_redis
 from mesh.providers.file import ALL_SECTIONS, OWN_SECTIONS
 from mesh.providers.from_yaml import read_yaml
 from mesh.providers.kind_rule import Rule
@@ -47,6 +48,10 @@ def values(kind: Kind) -> st.SearchStrategy[Any]:
         return st.one_of(st.integers(kind.low, kind.high), st.sampled_from(["64KiB", "1 MB", "70000"]))
     if isinstance(kind, kinds.Choice):
         return st.sampled_from([*kind.built, *kind.warns, *kind.refused])
+    if isinstance(kind, kinds.Duration) and kind.low:
+        return st.sampled_from([kind.low, 5, "5s", "1m30s", "7"])
+    if isinstance(kind, kinds_health.Percent):
+        return st.sampled_from([0, 30, "50%", "7", *([0.5, "0.25", "1%"] if kind.ratio else [1, 100])])
     return st.sampled_from(SAMPLES[type(kind)])
 
 
@@ -61,6 +66,11 @@ SAMPLES: dict[type[Kind], list[Any]] = {
     kinds.Listen: [":80", "127.0.0.1:8080", "[::1]:443", "localhost:0", ":53/udp"],
     kinds.FilePath: ["conf.d", "/etc/hostmesh/conf.d", "../a b.yml"],
     kinds.Pem: [PEM, "roots.pem"],
+    kinds_health.Percent: [50, "50%"],
+    kinds_redis.Secret: ["a: secret", "pa$$ w", 12345],
+    kinds_redis.RedisAddress: ["10.0.0.5:6379", "redis.example", "[fd00::5]:6380", "/run/redis.sock", "unix:///r.sock"],
+    kinds_redis.RedisUrl: ["redis://10.0.0.5:6379/0", "rediss://a:b%40c@r.example", "unix://:pw@/run/redis.sock?db=1"],
+    kinds_redis.TlsFile: ["ca.pem"],
     Rule: RULES,
     Anything: [{}, {"a": [1, {"b": "c"}]}, "x", True],
 }
@@ -113,9 +123,11 @@ def example(kind: Kind) -> Any:
     if isinstance(kind, (ListOf, MapOf)):
         return [example(kind.kind)] if isinstance(kind, ListOf) else {"a": example(kind.kind)}
     if isinstance(kind, kinds.Text):
-        return "a"
+        return "a" if re.search(kind.pattern, "a") else "/a"
     if isinstance(kind, (kinds.Whole, kinds.Size)):
         return max(kind.low, 0)
+    if isinstance(kind, kinds.Duration):
+        return kind.low or 0
     return kind.built[0] if isinstance(kind, kinds.Choice) else SAMPLES[type(kind)][0]
 
 

@@ -234,13 +234,13 @@ def test_what_protects_or_steers_is_not_served_without(files: Files, edit: str) 
 
 def test_what_only_helps_is_served_without_and_told_once(files: Files) -> None:
     settled = files.say(GOOD.replace(
-        "{servers:", "{healthCheck: {path: /}, sticky: {cookie: {}}, strategy: p2c, servers:"))
+        "{servers:", "{healthCheck: {mode: grpc}, responseForwarding: {flushInterval: 1s}, servers:"))
     assert settled.is_good
     assert settled.status["services/shop@file"] == "warning"
     lines = told(settled, "services.shop").splitlines()
     assert len(lines) == 2
-    assert "loadBalancer.strategy: p2c is not supported yet; wrr takes its place" in lines[1]
-    assert "loadBalancer.healthCheck, loadBalancer.sticky are not supported yet and have no effect" in lines[0]
+    assert "healthCheck.mode: grpc is not supported yet, so these endpoints are not probed" in lines[0]
+    assert "loadBalancer.responseForwarding is not supported yet and has no effect" in lines[1]
 
 
 def test_one_lost_entrypoint_of_several_is_a_warning(files: Files) -> None:

@@ -13,6 +13,7 @@ from documents import fields
 from jsonschema import Draft202012Validator
 
 from mesh.errors import Problem
+from mesh.model import Cookie, HealthCheck, LoadBalancer, Passive, Server, Weighted
 from mesh.providers.catalog import Catalog, Settled
 from mesh.providers.file import OWN_SECTIONS
 from mesh.providers.schema import schema
@@ -69,7 +70,21 @@ def test_what_is_built_serves(form: str) -> None:
     dynamic = settled(form).dynamic
     assert set(dynamic.routers) == {"shop-plain@file", "shop-observed@file"}
     assert set(dynamic.services) == {f"{name}@file" for name in (
-        "shop-plain", "shares-plain", "shop-probed", "shares-sticky")}
+        "shop-plain", "judged-plain", "shares-plain", "shop-probed", "shares-sticky")}
+    assert dynamic.services["judged-plain@file"].how == LoadBalancer(
+        (Server("http://10.1.0.5:8080"),), strategy="leasttime", slow_start=20.0, locality="local", panic_threshold=10,
+        health_check=HealthCheck(mode="tcp", healthy_threshold=1, unhealthy_threshold=2, starts="down"),
+        passive=Passive(ratio=50, min_requests=10, statuses=False, ejection=5.0, max_ejection=60.0, max_ejected=30))
+    probed = dynamic.services["shop-probed@file"].how
+    assert isinstance(probed, LoadBalancer)
+    assert probed.sticky == Cookie("seat", True, True, "lax", 3600, "/", "shop.example")
+    assert probed.health_check == HealthCheck(
+        "http", "/health", "http", "probe.example", 8081, "HEAD", 204, 10.0, 2.0, 1.5, False,
+        (("X-Probe", "hostmesh"),))
+    assert probed.passive == Passive(attempts=4, window=20.0, statuses=True)
+    shares = dynamic.services["shares-sticky@file"].how
+    assert isinstance(shares, Weighted)
+    assert shares.sticky == Cookie("half", False, True, "none", 60, "/", "shop.example")
     assert set(dynamic.transports) == {"transport-plain@file", "transport-two@file"}
     assert not dynamic.middlewares
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from mesh.errors import ConfigError
-from mesh.model import AccessLog, EntryPoint, Static
+from mesh.model import AccessLog, EntryPoint, Redis, RedisProvider, RedisServer, Static
 from mesh.providers.static import Here, load_static, runtime_directory
 
 FILE = "/etc/hostmesh/hostmesh.yml"
@@ -45,10 +45,12 @@ def test_the_specimen_of_the_design_is_read_and_what_is_not_built_is_named_once(
     assert static == Static(
         FILE, "host-b", "10.0.3.7", 3, "/var/lib/hostmesh", "/etc/hostmesh/run",
         {"web": EntryPoint("web", "127.0.0.1", 80, trusted_ips=("10.0.0.0/8",))}, file_directory="/etc/hostmesh/conf.d",
-        file_watch=False, access_log=AccessLog("/var/log/hostmesh/access.log", "json"), log_level="WARNING")
+        file_watch=False, redis=Redis(RedisServer(("10.0.0.5:6379",))),
+        redis_provider=RedisProvider(RedisServer(("10.0.0.5:6379",))), systemd_provider=True,
+        access_log=AccessLog("/var/log/hostmesh/access.log", "json"), log_level="WARNING")
     assert {problem.severity for problem in problems} == {"warning"}
     assert [problem.message.split()[0] for problem in problems] == [
-        "providers.redis", "providers.systemd", "redis", "api.dashboard", "metrics.influxDB2", "tracing", "dns"]
+        "api.dashboard", "metrics.influxDB2", "tracing", "dns"]
 
 
 @pytest.mark.parametrize("data", [None, b"# nothing but a comment\n", b"{}"])

@@ -24,13 +24,17 @@ from dataclasses import replace
 import gevent
 from gevent.event import Event
 
-from mesh.model import Static
+from mesh.model import RedisServer, Static
 from mesh.names import PRODUCT
 from mesh.shared.layout import FACT_AGENT_BEAT_MS
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
+from workers.agent.instances import Instances
 from workers.agent.probes import Prober
+from workers.agent.store import Store
+from workers.agent.store_link import RedisSeen
+from workers.agent.systemd import Systemd
 from workers.agent.table import Table
 from workers.memory import SharedMemory
 
@@ -67,16 +71,31 @@ class _Agent:
                            host=static.host_name, entry_points=dict(bound))
         self.table = Table(memory, static)
         self.prober = Prober(self.table, memory.slots)
-        self.disk = Disk(static, memory, master_pid, has_told, self.table)
+        self.instances = Instances()
+        self.disk = Disk(static, memory, master_pid, has_told, self.table, self.instances)
+        self.systemd = Systemd(static, self.instances) if static.systemd_provider else None
+        self.store = self._store_on(static.redis.server) if static.redis.server.addresses else None
         self.admin = Admin(static, memory.another(), bound, lambda: self.about, self.table,
-                           former.admin if has_told else "")
+                           former.admin if has_told else "", self._redis_seen)
         self.written: About | None = None
         self.write_again = 0.0
+
+    def _store_on(self, server: RedisServer) -> Store:
+        memory = self.memory
+        return Store(self.static, server, self.table, self.instances, lambda: memory.plan.generation,
+                     lambda: memory.slots.changes)
+
+    def _redis_seen(self) -> RedisSeen | None:
+        return None if self.store is None else self.store.seen
 
     def live(self, leaving: Event) -> None:
         thread = self.disk.start()
         self.table.start()
         self.prober.start()
+        if self.store is not None:
+            self.store.start()
+        if self.systemd is not None:
+            self.systemd.start()
         while True:
             now = time.monotonic()
             self.admin.open(now)
@@ -92,6 +111,10 @@ class _Agent:
                 raise RuntimeError("the thread that follows the files has ended")
         self.prober.close()
         self.admin.close()
+        if self.systemd is not None:
+            self.systemd.close()
+        if self.store is not None:
+            self.store.close()
 
     def _tell_about(self, now: float) -> None:
         self.about = replace(self.about, admin=self.admin.bound)

@@ -14,6 +14,7 @@ from mesh.names import VERSION
 from mesh.providers.published import Published
 from mesh.rules.language import default_priority, parse
 from workers.about import About
+from workers.agent import api_balancing as balancing
 from workers.agent.states import EndpointState
 from workers.report import counts
 
@@ -119,12 +120,13 @@ def _router(each: Router, defaults: Iterable[str]) -> dict[str, Any]:
 def _service(each: Service) -> dict[str, Any]:
     if isinstance(each.how, Weighted):
         return {"type": "weighted", "weighted": {
-            "services": [{"name": name, "weight": weight} for name, weight in each.how.children]}}
+            "services": [{"name": name, "weight": weight} for name, weight in each.how.children],
+            **balancing.sticky(each.how.sticky)}}
     balancer: LoadBalancer = each.how
     described: dict[str, Any] = {
         "servers": [{"url": server.url, "weight": server.weight,
                      **({"preservePath": True} if server.preserve_path else {})} for server in balancer.servers],
-        "strategy": balancer.strategy, "passHostHeader": balancer.pass_host_header}
+        "strategy": balancer.strategy, "passHostHeader": balancer.pass_host_header, **balancing.described(balancer)}
     if balancer.transport:
         described["serversTransport"] = balancer.transport
     return {"type": "loadbalancer", "loadBalancer": described}

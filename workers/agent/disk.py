@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 
+from mesh.health.override import DRAIN
 from mesh.model import Dynamic, Static
 from mesh.names import PRODUCT
 from mesh.providers.catalog import Settled
@@ -21,6 +22,7 @@ from workers.agent.instances import Instances
 from workers.agent.kv import Kv
 from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
+from workers.agent.states import Registered
 from workers.agent.static_file import StaticFile
 from workers.agent.table import Table
 from workers.agent.watch import Inbox
@@ -120,6 +122,8 @@ class Disk:
                     if has_joined and not first:
                         paths = [*paths, "instances"]
                     joined = self._instances.version        # before they are read: what comes in between comes again
+                    if has_joined or first:
+                        self._table.registered(_told_of(self._instances))
                     publisher.publish(_found(joiner.settle(settled, self._instances.by_service()), catalog, sources,
                                              static_file, paths, self._instances.to_json()))
                     first, self._has_told = False, True
@@ -134,6 +138,11 @@ class Disk:
                 store.close()
             if static_followed is not None:
                 static_followed.close()
+
+
+def _told_of(instances: Instances) -> dict[tuple[str, str], Registered]:
+    return {key: Registered(each.source, each.host, DRAIN if each.draining else "", each.meta)
+            for key, each in instances.by_endpoint().items()}
 
 
 def _found(settled: Settled, catalog: bytes, sources: Sources, static_file: StaticFile, paths: list[str],

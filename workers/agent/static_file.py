@@ -23,7 +23,7 @@ from mesh.providers.static import load_static, unreadable_static
 from workers.agent.files import Files
 from workers.agent.sources import listed
 from workers.agent.watch import Watch
-from workers.machine import here
+from workers.machine import here, password_file
 
 log = logging.getLogger(f"{PRODUCT}.static")
 
@@ -56,7 +56,7 @@ class StaticFile:
         digest = blake2b(said, digest_size=16).hexdigest()
         is_new, self.digest = digest != self.digest, digest
         try:
-            static, warnings = load_static(said, self._running.file, here())
+            static, warnings = load_static(said, self._running.file, here(), password_file)
         except ConfigError as error:
             self.problems = _runs_on(error.problems)
             return [self._running.file]

@@ -57,9 +57,9 @@ class Store:
         self._hosts = Hosts(static, keys, pace, generation, table.events.add)
         self._publisher = Publisher(static.host_name, keys, pace, table.endpoints, changes or _every_second)
         self._teller = Teller(static.host_name, keys, table.events)
-        self._follower = Follower(Link(server, pace, self._unfollowed, answer_s), keys, pace, table, instances,
-                                  table.events, lambda: self._hosts.count, lambda: not self._hosts.is_taken,
-                                  self._closing, answer_s)
+        self._follower = Follower(static.host_name, Link(server, pace, self._unfollowed, answer_s), keys, pace, table,
+                                  instances, table.events, lambda: self._hosts.count,
+                                  lambda: not self._hosts.is_taken, self._closing, answer_s)
         self._sweep_at = time.monotonic() + pace.sweep
         self._write_at = 0.0
         self._life = 0
@@ -86,6 +86,11 @@ class Store:
     def seen(self) -> RedisSeen:
         """How Redis does now; for any thread."""
         return RedisSeen(self._is_up, self._hosts.latency_s, self._hosts.count)
+
+    @property
+    def follows(self) -> str:
+        """How instances are learned of: "direct", or in a large mesh "relay" or "roster" (store_roster.py)."""
+        return self._follower.mode
 
     @property
     def written(self) -> int:

@@ -20,9 +20,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from mesh.errors import did_you_mean
 from mesh.health.events import OVERRIDE, Event
@@ -32,7 +33,8 @@ from mesh.providers.instances import Instance, read_instance
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
 from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal
-from workers.agent.store_publish import Key, Log, each_of
+from workers.agent.store_publish import Key, Log, each_of, values
+from workers.agent.store_roster import RELAY, ROSTER, Roster, values_of
 from workers.agent.store_tracking import EVERYTHING, NoTracking, Tracking
 
 SOURCE = "redis"
@@ -74,15 +76,17 @@ class _Known:
 class Follower:
     """`run` in a thread of its own; `is_refusing` says whether Redis takes no heartbeats just now."""
 
-    def __init__(self, link: Link, keys: Keys, pace: Pace, words: Words, instances: Gathering, events: Log,
+    def __init__(self, host: str, link: Link, keys: Keys, pace: Pace, words: Words, instances: Gathering, events: Log,
                  hosts: Callable[[], int], is_refusing: Callable[[], bool], closing: threading.Event, answer_s: float,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._link, self._keys, self._pace = link, keys, pace
         self._words, self._instances, self._events = words, instances, events
         self._hosts, self._is_refusing, self._closing, self._clock = hosts, is_refusing, closing, clock
-        self._tracking = Tracking((keys.all_overrides, keys.all_instances), pace.ping, answer_s)
+        self._tracking = Tracking(pace.ping, answer_s)
+        self._roster = Roster(host, keys, pace)
         self._untold = Trouble("Redis cannot tell what changes, so it is asked every second",
                                "Redis tells what changes")
+        self._untaken = Trouble("Redis refuses what this host puts back", "Redis takes what this host puts back")
         self._unread = Trouble("a key in Redis cannot be read", "all keys in Redis can be read")
         self._track_at = 0.0
         self._read_at = 0.0
@@ -92,7 +96,14 @@ class Follower:
         self._wrong: dict[Key, str] = {}            # words that nobody understands, told already
         self._known: dict[str, _Known] = {}
         self._has_known = False
+        self._has_news = False                      # what is known has changed since it was told
+        self._time_at = 0.0
         self.read = 0                               # keys read, ever
+
+    @property
+    def mode(self) -> str:
+        """How instances are learned of (store_roster.py)."""
+        return self._roster.mode
 
     def run(self) -> None:
         """Follows Redis until it is told to end."""
@@ -110,6 +121,8 @@ class Follower:
 
     def _follow(self) -> None:
         client = self._link.client()
+        self._roster.again()
+        self._roster.look(client, max(self._hosts(), client.hlen(self._keys.hosts)))
         self._listen(client)
         # many hosts come back at the same moment
         self._closing.wait(random.random() * self._hosts() / 100)
@@ -120,7 +133,8 @@ class Follower:
 
     def _listen(self, client: Any) -> None:
         try:
-            self._tracking.open(client)
+            instances = self._keys.all_rosters if self._roster.mode == ROSTER else self._keys.all_instances
+            self._tracking.open(client, (self._keys.all_overrides, instances))
             self._untold.end()
         except NoTracking as error:
             self._untold.begin(error)
@@ -128,6 +142,9 @@ class Follower:
 
     def _turn(self, client: Any) -> None:
         keys: set[Any] = set()
+        if self._roster.look(client, self._hosts()):
+            self._listen(client)
+            self._read_all(client, is_anew=True)
         if self._tracking.is_open:
             keys = self._tracking.wait(WAIT_S)
         else:
@@ -135,6 +152,7 @@ class Follower:
             if self._clock() >= self._track_at:
                 self._listen(client)
         if EVERYTHING in keys:
+            self._roster.again()
             self._read_all(client, is_anew=True)
         elif keys:
             self._look_at(client, keys)
@@ -152,21 +170,32 @@ class Follower:
         is_emptied = self._look_at_born(client) if is_anew else False
         words: list[str] = []
         instances: list[str] = []
-        for key in client.scan_iter(match=self._keys.followed, count=1000):
+        rosters: list[str] = []
+        is_roster = self._roster.mode == ROSTER
+        match = self._keys.followed_by_roster if is_roster else self._keys.followed
+        for key in client.scan_iter(match=match, count=1000):
             if self._keys.is_overrides(key):
                 words.append(key)
+            elif self._keys.is_roster(key):
+                rosters.append(key)
             elif self._keys.is_instance(key):
                 instances.append(key)
         self._read_words(client, words[:MOST_WORDS])
         if is_emptied:
-            client.set(self._keys.born, str(int(time.time() * 1000)), nx=True)
+            self._tell(partial(client.set, self._keys.born, str(int(time.time() * 1000)), nx=True))
             self._born = client.get(self._keys.born)
         self._said = {service: said for service, said in self._said.items()
                       if self._keys.overrides(service) in set(words)}
         self._apply_words()
-        self._read_instances(client, instances[:MOST_WORDS], is_anew)
+        if self._roster.mode == RELAY:
+            for key, text in zip(rosters, values(client, rosters)):
+                self._roster.found(key, text)
+            self._has_news = True
+        self._read_instances(client, (rosters if is_roster else instances)[:MOST_WORDS], is_anew)
         interval = self._pace.reread if self._tracking.is_open else self._pace.poll
-        self._read_at = self._clock() + self._pace.stretched(interval, self._hosts()) * random.uniform(0.9, 1.1)
+        # there is but one relay
+        interval = interval * 2 if self._roster.mode == RELAY else self._pace.stretched(interval, self._hosts())
+        self._read_at = self._clock() + interval * random.uniform(0.9, 1.1)
 
     def _look_at_born(self, client: Any) -> bool:
         """Puts words back where Redis has been emptied; answers whether nobody has noticed before."""
@@ -174,10 +203,18 @@ class Follower:
         is_fresh = born is None or (born != self._born and _age_ms(born) < FRESH_MS)
         if is_fresh and (held := self._words.overrides()):
             for (service, url), override in held.items():
-                client.hsetnx(self._keys.overrides(service), url, str(override))
+                self._tell(partial(client.hsetnx, self._keys.overrides(service), url, str(override)))
             log.info("Redis has been emptied: %d overrides are put back", len(held))
         self._born = born
         return born is None
+
+    def _tell(self, write: Callable[[], Any]) -> None:
+        """Writes what can wait: a Redis that is full is followed all the same."""
+        try:
+            write()
+            self._untaken.end()
+        except ResponseError as error:
+            self._untaken.begin(error)
 
     # Words
 
@@ -234,15 +271,19 @@ class Follower:
     # Instances
 
     def _read_instances(self, client: Any, keys: list[str], is_anew: bool) -> None:
+        self._has_news |= is_anew or not self._has_known
         if not self._has_known:
             self._remember()
-        self._look_at_instances(client, keys)
+        if self._roster.mode == ROSTER:
+            there = self._look_at_rosters(client, keys)
+        else:
+            self._look_at_instances(client, keys)
+            there = set(keys)
         now = self._clock()
-        there = set(keys)
         for key, known in list(self._known.items()):
             if key not in there:
                 self._is_missing(key, known, now, is_anew)
-        self._tell_instances()
+        self._tell_instances(client)
         self._has_known = True
 
     def _remember(self) -> None:
@@ -258,19 +299,43 @@ class Follower:
         if words:
             self._read_words(client, words)
             self._apply_words()
+        rosters = [key for key in keys if self._keys.is_roster(key)]
+        if rosters:
+            there = self._look_at_rosters(client, rosters)
+            services = {self._keys.service_of_roster(key) for key in rosters}
+            for key, known in list(self._known.items()):
+                if known.instance.service in services and key not in there:
+                    self._is_missing(key, known, self._clock(), False)
+            self._tell_instances(client)
         instances = [key for key in keys if self._keys.is_instance(key)]
         if instances:
             self._look_at_instances(client, instances)
-            self._tell_instances()
+            self._tell_instances(client)
             self._closing.wait(SETTLE_S)
 
+    def _look_at_rosters(self, client: Any, keys: list[str]) -> set[str]:
+        """Takes in these rosters; answers the keys of all instances in them, whose time the relay looks after."""
+        there: set[str] = set()
+        for key, text in zip(keys, values(client, keys)):
+            service = self._keys.service_of_roster(key)
+            for id, value in values_of(text or "").items():
+                name = self._keys.instance(service, id)
+                there.add(name)
+                known = self._known.get(name)
+                if known is None or known.value != value:
+                    self._known[name] = _Known(value, read_instance(service, id, value, SOURCE), None, float("inf"))
+                    self._has_news = True
+                else:
+                    known.gone_at, known.due, known.ttl_s = None, float("inf"), None
+        self.read += len(keys)
+        return there
+
     def _look_at_instances(self, client: Any, keys: list[str]) -> None:
-        many = getattr(client, "mget_nonatomic", client.mget)
         new: dict[str, str] = {}
         for start in range(0, len(keys), MOST_AT_ONCE):
             some = keys[start:start + MOST_AT_ONCE]
             now = self._clock()
-            for key, value in zip(some, many(some)):
+            for key, value in zip(some, values(client, some)):
                 known = self._known.get(key)
                 if value is None:
                     if known is not None:
@@ -283,8 +348,8 @@ class Follower:
             self.read += len(some)
         self._take_instances(client, new)
 
-    def _take_instances(self, client: Any, values: Mapping[str, str]) -> None:
-        keys = list(values)
+    def _take_instances(self, client: Any, new: Mapping[str, str]) -> None:
+        keys = list(new)
         for start in range(0, len(keys), MOST_AT_ONCE):
             some = keys[start:start + MOST_AT_ONCE]
             now = self._clock()
@@ -295,17 +360,22 @@ class Follower:
                     continue                    # gone in between
                 ttl_s = left_ms / 1000 if left_ms >= 0 else None
                 service, id = self._keys.instance_of(key)
-                self._known[key] = _Known(values[key], read_instance(service, id, values[key], SOURCE), ttl_s,
+                self._has_news |= key not in self._known or self._known[key].value != new[key]
+                self._known[key] = _Known(new[key], read_instance(service, id, new[key], SOURCE), ttl_s,
                                           now + (ttl_s if ttl_s is not None else float("inf")))
 
     def _look_at_time(self, client: Any) -> None:
         """Instances whose TTL may be over are asked after, those whose grace is over are gone."""
         now = self._clock()
+        if now < self._time_at:
+            return
+        self._time_at = now + WAIT_S
         over = [key for key, known in self._known.items() if known.gone_at is not None and now >= known.gone_at]
         if self._is_refusing():
             over = []                           # nobody can have come again
         for key in over:
             del self._known[key]
+            self._has_news = True
         due = [key for key, known in self._known.items() if known.gone_at is None and now >= known.due]
         for start in range(0, len(due), MOST_AT_ONCE):
             some = due[start:start + MOST_AT_ONCE]
@@ -319,7 +389,7 @@ class Follower:
                     known.due = now + left_ms / 1000 if left_ms >= 0 else float("inf")
             self.read += len(some)
         if over or due:
-            self._tell_instances()
+            self._tell_instances(client)
 
     def _is_missing(self, key: str, known: _Known, now: float, is_anew: bool) -> None:
         if known.gone_at is not None:
@@ -328,9 +398,17 @@ class Follower:
             known.gone_at = now + (known.ttl_s if known.ttl_s is not None else self._pace.grace)
         else:
             del self._known[key]
+            self._has_news = True
 
-    def _tell_instances(self) -> None:
+    def _tell_instances(self, client: Any) -> None:
+        if not self._has_news:
+            return
+        self._has_news = False
         self._instances.replace(SOURCE, [known.instance for known in self._known.values()])
+        if self._roster.mode == RELAY:
+            told = [(known.instance.service, known.instance.id, known.value) for known in self._known.values()
+                    if known.value]
+            self._tell(partial(self._roster.write, client, told))
 
 
 def _age_ms(born: str) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from mesh.health.events import HOST_DOWN, HOST_UP, Event
@@ -20,6 +20,9 @@ from mesh.store.keys import Keys
 from mesh.store.opinion import HostSaid, host_went_down, is_down, is_forgotten, spelled
 from mesh.store.pace import Pace
 from mesh.store.scripts import SWAP
+from workers.agent.store_publish import values
+
+FORGETS = 0.98          # of the number of hosts that is believed, at each heartbeat
 
 
 class Hosts:
@@ -67,7 +70,8 @@ class Hosts:
         self._is_first = False
         client.hset(self._keys.hosts, self._me, self._said().to_json())
         self.is_taken = True
-        self.count = max(1, client.hlen(self._keys.hosts))
+        # a Redis that was emptied has forgotten most of them for a moment
+        self.count = max(1, client.hlen(self._keys.hosts), int(self.count * FORGETS))
         return not lives
 
     def look_after(self, client: Any) -> list[str] | None:
@@ -82,7 +86,7 @@ class Hosts:
             return None
         said = client.hgetall(self._keys.hosts)
         names = [name for name in said if name != self._me]
-        lives = {name for name, beat in zip(names, _values(client, [self._keys.host(name) for name in names]))
+        lives = {name for name, beat in zip(names, values(client, [self._keys.host(name) for name in names]))
                  if beat is not None}
         unix_ms = time.time() * 1000
         for name in names:
@@ -102,11 +106,3 @@ class Hosts:
         return HostSaid(self._static.host_address, VERSION, self._static.workers, self._generation(),
                         round(os.getloadavg()[0], 2), os.cpu_count() or 1, self._started,
                         spelled(time.time() * 1000))
-
-
-def _values(client: Any, keys: Sequence[str]) -> list[str | None]:
-    """The strings under these keys, wherever in a Cluster they are."""
-    if not keys:
-        return []
-    found: list[str | None] = getattr(client, "mget_nonatomic", client.mget)(keys)
-    return found

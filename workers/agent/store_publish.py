@@ -136,7 +136,7 @@ class Publisher:
         self._alone &= seen
         for names in _pieces(sorted(services), 200):
             for service, there in zip(names, each_of(client, "hkeys", [self._keys.endpoints(name) for name in names])):
-                for url in services[service].difference(there):
+                for url in services[service].difference(_urls(there)):
                     if self._told.pop((service, url), None) is None:
                         self._alone.add((service, url))
                     self._is_stale = True
@@ -148,12 +148,11 @@ class Publisher:
 
     def _clean(self, client: Any, seen: set[Key]) -> None:
         """Takes back what a former agent of this host told of endpoints that have left while none was there."""
-        mark = f'"{self._host}": {{'
-        for service in sorted(client.smembers(self._keys.services)):
-            urls = [url for url, text in client.hgetall(self._keys.endpoints(service)).items()
-                    if mark in text and (service, url) not in seen]
-            if urls:
-                self._tell(client, service, dict.fromkeys(urls))
+        services = sorted(client.smembers(self._keys.services))
+        for names in _pieces(services, 200):
+            for service, there in zip(names, each_of(client, "hkeys", [self._keys.endpoints(name) for name in names])):
+                if urls := [url for url in _urls(there) if (service, url) not in seen]:
+                    self._tell(client, service, dict.fromkeys(urls))
 
     def sweep(self, client: Any, lives: Sequence[str]) -> None:
         """Takes out the opinions of hosts that do not live; for the one host whose turn it is."""
@@ -213,6 +212,19 @@ def each_of(client: Any, command: str, keys: Iterable[str]) -> list[Any]:
         getattr(pipeline, command)(key)
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     return answers
+
+
+def values(client: Any, keys: Sequence[str]) -> list[str | None]:
+    """The strings under these keys, wherever in a Cluster they are."""
+    found: list[str | None] = getattr(client, "mget_nonatomic", client.mget)(keys) if keys else []
+    return found
+
+
+def _urls(answer: Any) -> list[str]:
+    """The fields of a hash; none where the key is something else."""
+    if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+        raise answer
+    return [] if isinstance(answer, Exception) else answer
 
 
 def take_out(client: Any, keys: Keys, service: str) -> None:

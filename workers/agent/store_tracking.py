@@ -37,11 +37,11 @@ class _Ear:
 
 
 class Tracking:
-    """Listens for changes below some prefixes; all but `close` raises RedisError or OSError when it is over."""
+    """Listens for changes of keys; all but `close` raises RedisError or OSError when it is over."""
 
-    def __init__(self, prefixes: Iterable[str], ping_s: float, answer_s: float,
+    def __init__(self, ping_s: float, answer_s: float,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._prefixes = tuple(prefixes)
+        self._prefixes: tuple[str, ...] = ()
         self._ping_s, self._answer_s, self._clock = ping_s, answer_s, clock
         self._ears: list[_Ear] = []
 
@@ -49,9 +49,10 @@ class Tracking:
     def is_open(self) -> bool:
         return bool(self._ears)
 
-    def open(self, client: Client) -> None:
-        """Begins to listen, at every node; NoTracking where this cannot be had."""
+    def open(self, client: Client, prefixes: Iterable[str]) -> None:
+        """Begins to listen for keys below these prefixes, at every node; NoTracking where this cannot be had."""
         self.close()
+        self._prefixes = tuple(prefixes)
         try:
             for node, pool in _pools(client):
                 self._ears.append(self._ear(node, pool))
