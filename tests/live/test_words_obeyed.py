@@ -23,7 +23,7 @@ def pair() -> Iterator[tuple[Endpoint, Endpoint]]:
 
 @pytest.fixture
 def mesh(tmp_path: Path, pair: tuple[Endpoint, Endpoint]) -> Iterator[Mesh]:
-    with Mesh(tmp_path, {"orders.yml": orders(*pair)}) as running:
+    with Mesh(tmp_path, {"orders.yml": orders(*pair)}, {"redis": {"embedded": False}}) as running:
         yield running
 
 
