@@ -186,12 +186,23 @@ def test_events_are_followed(host: Host, redis: RedisRunning) -> None:
     mesh.close()
 
 
+class UntilCtrlC(io.StringIO):
+    """A terminal at which somebody types Ctrl-C once he has seen enough."""
+
+    is_over = False
+
+    def flush(self) -> None:
+        if self.is_over:
+            raise KeyboardInterrupt
+
+
 def test_following_outlives_a_restart_of_redis(tmp_path: Path) -> None:
     with RedisRunning(tmp_path / "redis", "--appendonly", "yes") as own:
         host = Host(tmp_path, own.server)
-        stream = io.StringIO()
+        stream = UntilCtrlC()
         sight = look(host.static)
-        threading.Thread(target=lambda: events_seen(sight, Paper(stream), 20, True, False), daemon=True).start()
+        thread = threading.Thread(target=lambda: events_seen(sight, Paper(stream), 20, True, False), daemon=True)
+        thread.start()
         own.client.xadd("mesh:events", {"kind": "reload", "why": "before"})
         until(lambda: "before" in stream.getvalue(), "an event")
         own.kill()
@@ -199,6 +210,10 @@ def test_following_outlives_a_restart_of_redis(tmp_path: Path) -> None:
         own.client.xadd("mesh:events", {"kind": "reload", "why": "after"})
         until(lambda: "after" in stream.getvalue(), "an event after the restart")
         assert stream.getvalue().count("before") == 1
+        stream.is_over = True
+        own.client.xadd("mesh:events", {"kind": "reload", "why": "last"})
+        thread.join(5.0)
+        assert not thread.is_alive()
 
 
 def test_who_takes_a_word_back_is_told_once(host: Host, redis: RedisRunning) -> None:

@@ -140,8 +140,7 @@ class Store:
         size = 0
         for keys in self._keys():
             values = self._values(keys)
-            others = [key for key, value in zip(keys, values, strict=True) if value is None]
-            kinds = {key: self._asks.type(key) for key in others}
+            kinds = self._kinds([key for key, value in zip(keys, values, strict=True) if value is None])
             for key, value in zip(keys, values, strict=True):
                 if value is None and kinds[key] in (b"none", "none"):
                     continue                # expired under our hands
@@ -167,6 +166,16 @@ class Store:
                 step = []
         if step:
             yield step
+
+    def _kinds(self, keys: list[bytes]) -> dict[bytes, Any]:
+        """What stands at keys that have no text."""
+        if not keys:
+            return {}
+        is_cluster = isinstance(self._asks, RedisCluster)
+        pipeline = self._asks.pipeline() if is_cluster else self._asks.pipeline(transaction=False)
+        for key in keys:
+            pipeline.type(key)
+        return dict(zip(keys, pipeline.execute(), strict=True))
 
     def _values(self, keys: list[bytes]) -> list[bytes | None]:
         answer: list[bytes | None] = (self._asks.mget_nonatomic(keys) if isinstance(self._asks, RedisCluster)
@@ -253,7 +262,7 @@ class Kv:
 
     def _complain(self, why: str) -> None:
         if why and not self._complaint:
-            log.warning("the store cannot be read: %s; what it said before serves", why)
+            log.info("the store cannot be read: %s; what it said before serves", why)
         elif self._complaint and not why:
             log.info("the store is read again")
         self._complaint = why

@@ -117,7 +117,7 @@ def _as_dict(sight: Sight, name: str, ours: ServiceSeen | None, documents: Docum
                for url, document in sorted(documents.items()) if url not in mine]
     return {"service": name, "host": sight.host, "strategy": ours.strategy if ours is not None else "",
             "services": [{"name": child, "weight": weight} for child, weight in ours.children] if ours else [],
-            "redis": away or None, "endpoints": listed}
+            "notAsked": [away] if away else [], "endpoints": listed}
 
 
 def _facts(each: EndpointState) -> dict[str, Any]:

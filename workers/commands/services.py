@@ -28,7 +28,7 @@ def services_seen(sight: Sight, paper: Paper, as_json: bool) -> int:
     rows = [_of_ours(each) for each in sight.seen.services.values()] if sight.seen is not None else []
     rows += [_of_theirs(name, documents) for name, documents in sorted(others.items())]
     if as_json:
-        print_json({"host": sight.host, "redis": away or None, "services": rows})
+        print_json({"host": sight.host, "notAsked": [away] if away else [], "services": rows})
         return 0
     if not rows:
         paper.line("there are no services: no provider names one")
