@@ -1,4 +1,4 @@
-"""The tour that the demo takes by itself: an edit, a mistake, a lost instance, while requests go on.
+"""The tour that the demo takes by itself: an edit, a mistake, a drain, a lost instance, while requests go on.
 
 Owns the steps, and what counts as good behaviour in each.  Requests are made all the while on one connection that is
 kept; at the end none of them may have failed and the connection must still be the first one.  Floor 4.
@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mesh.errors import Place, Problem
+from mesh.model import Redis, RedisServer
+from mesh.names import KEY_OVERRIDES
 from workers.commands.paper import Paper
 from workers.demo_mesh import Answer, Demo, DemoFailed, wait_until
+from workers.stores import client_of
 
 EFFECT_S = 10.0         # until an edit must be in effect
 PACE_S = 0.02           # between two requests of the load
@@ -74,8 +77,10 @@ class Tour:
 
     def take(self) -> int:
         """Takes it; 0.  Raises DemoFailed at the first thing that does not behave."""
-        steps = (("A new file is a new route", self._add_a_route), ("A weight is changed", self._change_a_weight),
-                 ("A slip of the pen", self._make_a_mistake), ("An instance is killed", self._lose_an_instance))
+        steps = [("A new file is a new route", self._add_a_route), ("A weight is changed", self._change_a_weight),
+                 ("A slip of the pen", self._make_a_mistake), ("An instance is killed", self._lose_an_instance)]
+        if self._demo.redis:
+            steps.insert(3, ("An instance is drained in Redis", self._drain_an_instance))
         began = time.monotonic()
         with Load(self._demo.web) as load:
             for number, (title, step) in enumerate(steps):
@@ -139,6 +144,22 @@ class Tour:
         self._note("the last good version serves on")
         self._save(self._orders, good, "as it was")
         wait_until(lambda: not self._problems(), EFFECT_S, "the problem is still told after the repair")
+
+    def _drain_an_instance(self) -> None:
+        one, other = self._demo.instances[:2]
+        url = f"http://127.0.0.1:{one.port}"
+        key = Redis().prefix + KEY_OVERRIDES.format(service=one.service)
+        redis: Any = client_of(RedisServer((self._demo.redis,)))
+        self._note(f"hostmesh redis-cli HSET {key} {url} drain")
+        redis.hset(key, url, "drain")
+        written = time.monotonic()
+        wait_until(lambda: set(self._shares(10)) == {other.name}, EFFECT_S, f"{one.name} is not drained")
+        self._note(f"in effect after {time.monotonic() - written:.2f} s: {other.name} alone answers")
+        self._note(f"hostmesh redis-cli HDEL {key} {url}")
+        redis.hdel(key, url)
+        wait_until(lambda: one.name in self._shares(10), EFFECT_S, f"{one.name} does not come back")
+        self._note("and both answer again")
+        redis.close()
 
     def _lose_an_instance(self) -> None:
         victim = self._demo.instances[1]

@@ -6,6 +6,7 @@ Floor 3.
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from redis import Redis as Client
@@ -17,6 +18,8 @@ from redis.sentinel import Sentinel
 from mesh.model import RedisServer
 
 CONNECT_S = 2.0
+EMBEDDED_USER = "hostmesh"          # of the private Redis, whose password lies beside its socket
+PASSWORD_SUFFIX = ".password"
 ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
 
 
@@ -27,6 +30,7 @@ def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0,
     `answer_s` seconds at most; no call is sent twice.  Of several addresses of one server it takes the one whose turn
     it is at this attempt; Sentinels and nodes of a Cluster are all known to one client.
     """
+    server = with_password(server)
     hosts = [_split(address) for address in server.addresses]
     secured = _secured(server) if server.tls else {}
     told: dict[str, Any] = {
@@ -46,6 +50,18 @@ def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0,
         return Client(unix_socket_path=address.removeprefix("unix://"), db=server.database, **told)
     host, port = hosts[turn]
     return Client(host=host, port=port, db=server.database, **told)
+
+
+def with_password(server: RedisServer) -> RedisServer:
+    """The same server; where it is the private one of this host, and we may read its password, with that."""
+    first = server.addresses[0]
+    if server.password or not first.startswith("unix://"):
+        return server
+    try:
+        with open(f"{first.removeprefix('unix://')}{PASSWORD_SUFFIX}", encoding="ascii") as file:
+            return replace(server, username=EMBEDDED_USER, password=file.readline().rstrip("\n"))
+    except (OSError, UnicodeDecodeError):
+        return server
 
 
 def _times(answer_s: float) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def test_the_tour_ends_by_itself_and_all_of_it_behaved(start: Start, tmp_path: P
     demo = start(2.0)
     assert demo.process.wait(WITHIN_S) == 0, demo.said
     assert "All of it behaved:" in demo.said
+    assert ("An instance is drained in Redis" in demo.said) == bool(find_server())
     assert "\x1b" not in demo.said
     assert list(tmp_path.glob("hostmesh-demo-*")) == []
 

@@ -30,6 +30,7 @@ from mesh.shared.layout import FACT_AGENT_BEAT_MS
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
+from workers.agent.embedded import Embedded
 from workers.agent.instances import Instances
 from workers.agent.probes import Prober
 from workers.agent.store import Store
@@ -69,6 +70,7 @@ class _Agent:
         has_told = former.pid == master_pid and is_same_time(former.started, started)
         self.about = About(master_pid, started=former.started if has_told else started, static_file=static.file,
                            host=static.host_name, entry_points=dict(bound))
+        self.embedded, self.private = Embedded(static), RedisServer()
         self.table = Table(memory, static)
         self.prober = Prober(self.table, memory.slots)
         self.instances = Instances()
@@ -85,11 +87,22 @@ class _Agent:
         return Store(self.static, server, self.table, self.instances, lambda: memory.plan.generation,
                      lambda: memory.slots.changes)
 
+    def _follow_embedded(self) -> None:
+        """The private Redis is up some time after us, and may come back at another address: then another store."""
+        server = self.embedded.server
+        if not server.addresses or server == self.private:
+            return
+        if self.store is not None:
+            self.store.close()
+        self.private, self.store = server, self._store_on(server)
+        self.store.start()
+
     def _redis_seen(self) -> RedisSeen | None:
         return None if self.store is None else self.store.seen
 
     def live(self, leaving: Event) -> None:
         thread = self.disk.start()
+        self.embedded.start()
         self.table.start()
         self.prober.start()
         if self.store is not None:
@@ -99,6 +112,7 @@ class _Agent:
         while True:
             now = time.monotonic()
             self.admin.open(now)
+            self._follow_embedded()
             self._tell_about(now)
             if now - self.disk.turned_at < STUCK_S:
                 self.memory.facts.store(FACT_AGENT_BEAT_MS, int(now * 1000))
@@ -115,9 +129,10 @@ class _Agent:
             self.systemd.close()
         if self.store is not None:
             self.store.close()
+        self.embedded.close()           # after the store, which writes its last words into it
 
     def _tell_about(self, now: float) -> None:
-        self.about = replace(self.about, admin=self.admin.bound)
+        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address)
         if self.about == self.written or now < self.write_again:
             return
         try:
