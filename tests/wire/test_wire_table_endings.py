@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
 
 import pytest
+from test_wire_leaks import endpoint as any_kind
+from test_wire_leaks import one
 from wire_client import Client, CutOff, soon
 from wire_table import Served, Table, balanced
 from wire_upstream import OK, Script, Upstream, answering
 
-from mesh.model import Passive, Transport
+from mesh.model import Cookie, Passive, Transport
 from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_LATENCY
 
 WELL, BADLY, NOTHING = "well", "badly", "nothing"
+KINDS = b"good good chunks cut odd reset gone early switch silent bad half".split()
 NUMBERS = itertools.count()
 QUICK = Transport("quick@file", dial_timeout=0.4, response_header_timeout=0.5)
 PATIENT = Passive(attempts=0)           # nobody is ejected in these tests: they look at what is counted
@@ -328,6 +332,24 @@ def test_a_request_that_all_endpoints_refuse_counts_for_each_of_them(
     client.close()
     assert service.told(url(endpoint)) == service.told(url(other)) == (1, 1)
     assert service.in_flight(url(endpoint)) == service.in_flight(url(other)) == 0
+
+
+def test_of_hundreds_of_requests_of_every_kind_none_stays_under_way_while_the_service_is_edited(
+        table: Table, endpoint: Upstream, other: Upstream) -> None:
+    for each in (endpoint, other):
+        each.follow(any_kind)
+    choice = random.Random(4)
+    names = [url(endpoint), url(other), "http://127.0.0.1:9"]
+    service = table.serve(balanced("all-kinds", *names))
+    for number in range(400):
+        one(table.address(), service.host, choice.choice(KINDS), choice.randrange(4))
+        if number % 40 == 39:
+            choice.shuffle(names)
+            table.serve(balanced("all-kinds", *names, strategy=choice.choice(["wrr", "p2c", "hrw", "leasttime"]),
+                                 sticky=choice.choice([None, Cookie("seat")])))
+    table.rest(service)
+    assert sum(service.told(each)[0] for each in names) > 300
+    assert not any(service.in_flight(each) for each in names)
 
 
 def test_statuses_of_500_and_above_are_failures_where_the_service_says_so(table: Table, endpoint: Upstream) -> None:
