@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from wire_client import Client, CutOff, soon
 from wire_table import Served, Table, balanced
 from wire_upstream import OK, Script, Upstream, answering
 
+from mesh.balance.leasttime import latency_us
 from mesh.model import Cookie, Passive, Transport
 from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_LATENCY
 
@@ -308,6 +310,41 @@ def test_what_is_told_to_a_client_that_is_still_sending_keeps_nothing_under_way(
     assert service.in_flight(url(endpoint)) == 0        # and our side waits for the rest of the body, for two seconds
     assert service.told(url(endpoint)) == (1, 1)
     client.close()
+
+
+@pytest.mark.parametrize(("before_s", "within_s", "least_us", "most_us"), [
+    (0.4, 0.0, 400_000, 2_000_000), (0.0, 1.0, 1, 700_000)])
+def test_the_time_to_the_first_byte_is_that_and_no_other(
+        table: Table, endpoint: Upstream, before_s: float, within_s: float, least_us: int, most_us: int) -> None:
+    never = threading.Event()
+
+    def script(conversation):
+        conversation.request()
+        never.wait(before_s)
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        never.wait(within_s)
+        conversation.send(b"k")
+        conversation.ended(8)
+    service = served(table, endpoint)
+    endpoint.follow(script)
+    client = Client(table.address())
+    assert get(client, service.host) == 200
+    client.close()
+    soon(lambda: service.told(url(endpoint)) == (1, 0))
+    assert least_us <= latency_us(service.word(url(endpoint), SLOT_LATENCY)) <= most_us
+
+
+def test_an_upload_is_not_part_of_the_time_to_the_first_byte(table: Table, endpoint: Upstream) -> None:
+    service = served(table, endpoint)
+    endpoint.follow(answering())
+    client = Client(table.address())
+    client.send(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nbo" % service.host)
+    soon(lambda: endpoint.conversations)
+    threading.Event().wait(1.0)
+    assert client.send(b"dy").answer().status == 200
+    client.close()
+    soon(lambda: service.told(url(endpoint)) == (1, 0))
+    assert latency_us(service.word(url(endpoint), SLOT_LATENCY)) < 700_000
 
 
 def test_an_endpoint_that_refuses_and_the_one_that_answers_instead_have_a_try_each(
