@@ -36,21 +36,23 @@ class Asked:
     authority: str                  # the Host header
     method: str
     headers: tuple[tuple[str, str], ...]
+    head: bytes                     # the request, whole: made once, sent for years
 
-    @property
-    def head(self) -> bytes:
-        """The request, whole."""
-        given = {name.lower() for name, _ in self.headers}
-        lines = [f"{self.method} {self.target} HTTP/1.1"]
-        for name, value in (("Host", self.authority), ("User-Agent", f"{PRODUCT}-health"), ("Accept", "*/*")):
-            if name.lower() not in given:
-                lines.append(f"{name}: {value}")
-        lines += [f"{name}: {value}" for name, value in self.headers
-                  if name.lower() not in ("connection", "content-length", "transfer-encoding")]
-        if self.method in ("POST", "PUT", "PATCH"):
-            lines.append("Content-Length: 0")
-        lines.append("Connection: close")
-        return "".join(f"{_one_line(line)}\r\n" for line in (*lines, "")).encode("utf-8", "surrogatepass")
+
+def _asked(scheme: str, host: str, port: int, target: str, authority: str, method: str,
+           headers: tuple[tuple[str, str], ...]) -> Asked:
+    given = {name.lower() for name, _ in headers}
+    lines = [f"{method} {target} HTTP/1.1"]
+    for name, value in (("Host", authority), ("User-Agent", f"{PRODUCT}-health"), ("Accept", "*/*")):
+        if name.lower() not in given:
+            lines.append(f"{name}: {value}")
+    lines += [f"{name}: {value}" for name, value in headers
+              if name.lower() not in ("connection", "content-length", "transfer-encoding")]
+    if method in ("POST", "PUT", "PATCH"):
+        lines.append("Content-Length: 0")
+    lines.append("Connection: close")
+    head = "".join(f"{_one_line(line)}\r\n" for line in (*lines, "")).encode("utf-8", "surrogatepass")
+    return Asked(scheme, host, port, target, authority, method, headers, head)
 
 
 def asked_of(url: str, check: HealthCheck) -> Asked:
@@ -62,8 +64,8 @@ def asked_of(url: str, check: HealthCheck) -> Asked:
         raise ValueError(f"{url} has no host")
     # as Traefik: the check's path stands in the place of the url's, its host and port go on to hold
     path = check.path if check.path.startswith("/") else f"/{check.path}"
-    return Asked("https" if scheme == "https" else "http", host, port, quote(path, safe=_SAFE),
-                 check.hostname or _authority(host, port, scheme), check.method.upper() or "GET", check.headers)
+    return _asked("https" if scheme == "https" else "http", host, port, quote(path, safe=_SAFE),
+                  check.hostname or _authority(host, port, scheme), check.method.upper() or "GET", check.headers)
 
 
 def redirected(asked: Asked, status: int, location: str) -> Asked:
@@ -79,9 +81,9 @@ def redirected(asked: Asked, status: int, location: str) -> Asked:
     is_same = (parts.hostname, port) == (asked.host, asked.port)
     method = asked.method if status in (307, 308) or asked.method == "HEAD" else "GET"
     target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
-    return Asked(parts.scheme, parts.hostname, port, target,
-                 asked.authority if is_same else _authority(parts.hostname, port, parts.scheme), method,
-                 asked.headers if is_same else ())
+    return _asked(parts.scheme, parts.hostname, port, target,
+                  asked.authority if is_same else _authority(parts.hostname, port, parts.scheme), method,
+                  asked.headers if is_same else ())
 
 
 def read_answer(data: bytes, wants_location: bool) -> tuple[int, str] | None:

@@ -6,6 +6,7 @@ Floor 1.
 """
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from mesh.shared.slots import STATE_DISABLED, STATE_DRAIN, WEIGHT_SHIFT
@@ -58,8 +59,8 @@ def made(word: str, who: str = "", why: str = "") -> Override:
     if not word:
         return Override()
     # a name with ": " in it would end where it does not
-    who = " ".join(who.split()).replace(": ", ":").removesuffix(":")[:MOST_CHARS]
-    return Override(word, who, " ".join(why.split())[:MOST_CHARS])
+    who = re.sub(":+ ", " ", " ".join(who.split()))[:MOST_CHARS].strip(" :")
+    return Override(word, who, " ".join(why.split())[:MOST_CHARS].strip())
 
 
 def bits_of(word: str) -> int:

@@ -1,10 +1,13 @@
 """The API's pictures, as data."""
 from __future__ import annotations
 
+from datetime import datetime
+
 from mesh.errors import Place, Problem
 from mesh.model import Dynamic, EntryPoint, LoadBalancer, Middleware, Router, Server, Service, Static, Weighted
 from mesh.providers.published import Published
-from workers.agent.api import default_entry_points, entry_points, overview, rawdata
+from workers.agent.api import default_entry_points, endpoints, entry_points, overview, rawdata
+from workers.agent.states import EndpointState
 
 WEB = EntryPoint("web", "127.0.0.1", 80)
 STATIC = Static(entry_points={"web": WEB, "other": EntryPoint("other", "::1", 8080, as_default=True)})
@@ -68,3 +71,15 @@ def test_the_overview_counts_what_is_not_built_too():
 
 def test_an_address_of_ipv6_has_its_brackets():
     assert [each["address"] for each in entry_points(STATIC, {})] == ["127.0.0.1:80", "[::1]:8080"]
+
+
+def test_an_endpoint_says_null_where_nothing_is_known_and_times_as_people_write_them():
+    new, seen = endpoints([
+        EndpointState("orders.shop", "http://a", 3, "up", 1, qualified="orders.shop@mesh"),
+        EndpointState("web@file", "http://b", 4, "down", 2, since_ms=1_700_000_000_123, latency_us=1500, checked=True,
+                      probed_ms=1_700_000_000_000, probe_us=900, probes=-3, error="status 503", is_well=False)])
+    assert (new["service"], new["qualifiedService"]) == ("orders.shop", "orders.shop@mesh")
+    assert (new["since"], new["latencyUs"], new["healthCheck"], new["lastFailure"]) == (None, None, None, None)
+    assert datetime.fromisoformat(seen["since"]).timestamp() == 1_700_000_000.123
+    assert seen["healthCheck"] == {"last": seen["healthCheck"]["last"], "durationUs": 900, "inARow": -3,
+                                   "error": "status 503"}

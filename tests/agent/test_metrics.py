@@ -29,6 +29,7 @@ from mesh.shared.series import (
     ROW_WORDS,
 )
 from workers.agent.metrics import MAX_FILES, families, negotiate, registry_of, write
+from workers.agent.states import EndpointState
 from workers.report import Picture, look
 
 SIZES = (1 << 12, 1 << 12, 4, 64)
@@ -218,3 +219,13 @@ def test_the_page_about_metrics_names_all_of_them_with_their_labels():
     rows = re.findall(r"^\| `(mesh_\w+)` \| (\w+) \| ([^|]*) \| ([^|]+) \|$", page, re.MULTILINE)
     assert {name: (kind, tuple(re.findall(r"`(\w+)`", said)), words.strip()) for name, kind, said, words in rows} == {
         name: (kind.replace("info", "gauge"), labels, words) for name, (kind, labels, words) in METRICS.items()}
+
+
+def test_an_endpoint_is_well_or_not():
+    text = write(families(NOTHING, (), endpoints=[
+        EndpointState("orders.shop", "http://a", 0, "drain", 1, qualified="orders.shop@mesh"),
+        EndpointState("orders.shop", 'http://"b', 1, "down", 1, qualified="orders.shop@mesh", is_well=False)]), False)
+    found = {tuple(sorted(sample.labels.items())): sample.value for family in text_families(text.decode())
+             for sample in family.samples if sample.name == "mesh_service_server_up"}
+    assert found == {(("service", "orders.shop@mesh"), ("url", "http://a")): 1,
+                     (("service", "orders.shop@mesh"), ("url", 'http://"b')): 0}

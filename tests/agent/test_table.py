@@ -4,10 +4,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from table_memory import A, B, C, Host, dynamic, memory_of, service
 
+from mesh.errors import Place
 from mesh.health.override import Override
 from mesh.health.verdict import REFUSED, WELL
 from mesh.model import Dynamic, HealthCheck, Service, Static, Weighted
@@ -72,6 +74,13 @@ def test_a_service_that_is_the_same_object_is_not_looked_at_again(host):
     took_s = time.perf_counter() - started
     assert slots[names[7]] == (0,)
     assert took_s < 0.1, "3 ms on the machine where it was written"
+
+
+def test_an_edit_that_moves_the_lines_of_a_service_alone_is_nothing_new(host):
+    host.publish(service(WEB, A, B, check=CHECK))
+    before = host.table.plan.services[WEB]
+    host.publish(replace(service(WEB, A, B, check=CHECK), place=Place("a.yml", 9, 1)))
+    assert host.table.plan.services[WEB] is before
 
 
 def test_where_slots_run_out_the_others_serve_without(host):

@@ -23,7 +23,7 @@ from gevent import Greenlet
 
 from mesh.health.asking import Asked, asked_of
 from mesh.health.verdict import NAME_TIMED_OUT, NO_SOCKET, NOT_CONNECTED, TIMED_OUT, left_s, wait_s
-from mesh.model import HealthCheck, LoadBalancer, Transport
+from mesh.model import HealthCheck, Transport
 from mesh.names import PRODUCT
 from mesh.shared.slots import SLOT_PROBED_MS, SLOT_STATE, STATE_DOWN, STATE_WAITS, Slots
 from workers.agent.probe import Finder, Probe
@@ -31,8 +31,8 @@ from workers.agent.probe_names import Names
 from workers.agent.table import Assigned, Plan, Table
 from workers.tls import context_of
 
-MOST_AT_ONCE = 1024
-MOST_SLOW = 768
+MOST_AT_ONCE = 4096     # and never more than half of the descriptors that this process may have
+MOST_SLOW = 3072
 MOST_A_TURN = 32        # probes that begin in one turn: some 3 ms, then others have the hub
 FOLLOW_S = 0.25         # at most between two turns
 SWEEP_S = 0.05          # between two looks for probes whose time is over
@@ -157,14 +157,14 @@ class Prober:
         for name in [name for name in self._followed if name not in plan.services]:
             self._drop(name, {})
             del self._followed[name]
-        is_other_transport = plan.transports is not self._plan.transports
-        count = 0
+        before, now, count = self._plan.transports, plan.transports, 0
+        others = {name for name in {*before, *now} if before.get(name) != now.get(name)}
         for name, assigned in plan.services.items():
-            if self._followed.get(name) is assigned and not is_other_transport:
+            if self._followed.get(name) is assigned and assigned.how.transport not in others:
                 continue
             self._take_up(name, assigned, plan.transports)
             self._followed[name] = assigned
-            count += len(assigned.by_url) if assigned.health_check is not None else 0
+            count += len(assigned.by_url) if assigned.how.health_check is not None else 0
             if count >= FEW:
                 count = 0
                 gevent.sleep(0.001)             # a timer: sleep(0) may come back before any socket was looked at
@@ -172,13 +172,13 @@ class Prober:
         self._plan = plan
 
     def _take_up(self, name: str, assigned: Assigned, transports: Mapping[str, Transport]) -> None:
-        check, how = assigned.health_check, assigned.service.how
+        check = assigned.how.health_check
         wanted = {url: slot for url, slot in assigned.by_url.items() if slot >= 0} if check is not None else {}
         self._drop(name, wanted)
-        if check is None or not wanted or not isinstance(how, LoadBalancer):
+        if check is None or not wanted:
             return
         targets = self._targets.setdefault(name, {})
-        transport = transports.get(how.transport)
+        transport = transports.get(assigned.how.transport)
         for url, slot in wanted.items():
             target = targets.get(url)
             former = target.check if target is not None else None
@@ -276,7 +276,7 @@ class Prober:
     def _context(self, transport: Transport | None) -> ssl.SSLContext:
         name = transport.name if transport is not None else ""
         known = self._contexts.get(name)
-        if known is None or known[0] is not transport:
+        if known is None or known[0] != transport:
             try:
                 made: ssl.SSLContext | ssl.SSLError = context_of(transport or Transport())
             except ssl.SSLError as error:

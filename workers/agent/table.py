@@ -52,17 +52,12 @@ log = logging.getLogger(f"{PRODUCT}.endpoints")
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """A service with the slots of its servers; `by_url` is url -> slot, `is_whole`: all have one."""
+    """How a service balances, with the slots of its servers; `by_url` is url -> slot, `is_whole`: all have one."""
 
-    service: Service
+    how: LoadBalancer
     slots: tuple[int, ...]
     by_url: Mapping[str, int]
     is_whole: bool
-
-    @property
-    def health_check(self) -> HealthCheck | None:
-        how = self.service.how
-        return how.health_check if isinstance(how, LoadBalancer) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +82,7 @@ class Table:
         self.events = EventLog()
         self._lock = threading.RLock()
         self._services: dict[str, Assigned] = {}
+        self._objects: Mapping[str, Service] = {}   # that were assigned last
         self._transports: Mapping[str, Transport] = {}
         self._plan = Plan()
         self._is_first = True
@@ -113,20 +109,22 @@ class Table:
     def assign(self, dynamic: Dynamic) -> Dynamic:
         """The same with the slot of every endpoint.  A service that is the same object as before costs nothing."""
         with self._lock:
-            before, now = self._services, {}
+            before, now, objects = self._services, {}, self._objects
             self._told = 0
             for name, service in dynamic.services.items():
                 known = before.get(name)
-                if known is not None and known.service is service and known.is_whole:
+                if known is not None and known.is_whole and (
+                        objects[name] is service or known.how == service.how):     # an edit has moved its lines alone
                     now[name] = known
                 elif isinstance(service.how, LoadBalancer):
-                    now[name] = self._assigned(service, service.how, known.by_url if known is not None else {})
+                    now[name] = self._assigned(name, service.how, known.by_url if known is not None else {})
             for name, known in before.items():
                 if (after := now.get(name)) is not known:
                     self._leave(name, known, after.by_url if after is not None else {})
             if self._is_first:
                 self._given.leave_all_but({slot for each in now.values() for slot in each.slots})
-            self._services, self._transports, self._is_first = now, dynamic.transports, False
+            self._services, self._objects, self._transports = now, dynamic.services, dynamic.transports
+            self._is_first = False
             missing = sum(slot < 0 for each in now.values() if not each.is_whole for slot in each.slots)
         if missing:
             self._complain(f"{missing} endpoints are served without a memory of their health: there are"
@@ -140,8 +138,8 @@ class Table:
             if self._plan.services is not self._services or self._plan.transports is not self._transports:
                 self._plan = Plan(self._plan.number + 1, self._services, self._transports)
 
-    def _assigned(self, service: Service, how: LoadBalancer, before: Mapping[str, int]) -> Assigned:
-        others = self._given.count(service.name)
+    def _assigned(self, service: str, how: LoadBalancer, before: Mapping[str, int]) -> Assigned:
+        others = self._given.count(service)
         by_url: dict[str, int] = {}
         for server in how.servers:
             url = server.url
@@ -149,12 +147,12 @@ class Table:
                 continue
             slot, is_new = before.get(url, -1), False
             if slot < 0:
-                slot, is_new = self._join(service.name, url, others)
+                slot, is_new = self._join(service, url, others)
             by_url[url] = slot
             if slot >= 0:
-                self._set_up(service.name, url, slot, how.health_check, is_new)
+                self._set_up(service, url, slot, how.health_check, is_new)
         slots = tuple(by_url[server.url] for server in how.servers)
-        return Assigned(service, slots, by_url, -1 not in slots)
+        return Assigned(how, slots, by_url, -1 not in slots)
 
     def _join(self, service: str, url: str, others: int) -> tuple[int, bool]:
         """The slot of an endpoint that was not in the last plan, and whether it is new to those who serve."""
@@ -316,9 +314,8 @@ class Table:
         before, kept = self._states, {}
         said, registered = self._overrides, self._registered
         for name, each in self._services.items():
-            how, service = each.service.how, for_people(name)
-            weights = {server.url: server.weight for server in how.servers} if isinstance(how, LoadBalancer) else {}
-            is_checked = each.health_check is not None
+            service, is_checked = for_people(name), each.how.health_check is not None
+            weights = {server.url: server.weight for server in each.how.servers}
             for url, slot in each.by_url.items():
                 key = service, url
                 cells = self._slots.words(slot) if slot >= 0 else None
