@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from typing import Any
 
+import pytest
 from running import ORDERS, Endpoint, Mesh, orders, until
 
 from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_FAILURES, SLOT_REQUESTS, SLOT_WORDS, key_of
@@ -142,3 +143,20 @@ def test_an_endpoint_that_dies_under_way_costs_what_it_had_and_gets_no_more(
         assert connection.getresponse().status == 200
         connection.close()
     until(lambda: under_way(mesh, endpoint.url) == 0, "none is left")
+
+
+@pytest.mark.parametrize("whom", ["the master", "everybody"])
+def test_nothing_of_a_killed_run_is_under_way_in_the_next(
+        start: Callable[..., Mesh], endpoint: Endpoint, whom: str) -> None:
+    mesh = start()
+    connections = held(mesh, 20)
+    until(lambda: under_way(mesh, endpoint.url) == 20, "all are under way")
+    for pid in [mesh.master] if whom == "the master" else [mesh.master, *mesh.workers]:
+        os.kill(pid, signal.SIGKILL)
+    mesh.ended()
+    mesh.start(wait=False)      # former workers may still be about to leave
+    until(lambda: under_way(mesh, endpoint.url) == 0, "none is left")
+    assert until(lambda: mesh.about.admin and mesh.ask("/"), "the next run serves").status == 200
+    until(lambda: under_way(mesh, endpoint.url) == 0, "none is left")
+    for connection in connections:
+        connection.close()

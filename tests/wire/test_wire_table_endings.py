@@ -2,17 +2,23 @@
 from __future__ import annotations
 
 import itertools
+import random
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from test_wire_leaks import endpoint as any_kind
+from test_wire_leaks import one
 from wire_client import Client, CutOff, soon
 from wire_table import Served, Table, balanced
 from wire_upstream import OK, Script, Upstream, answering
 
-from mesh.model import Passive, Transport
+from mesh.balance.leasttime import latency_us
+from mesh.model import Cookie, Passive, Transport
 from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_LATENCY
 
 WELL, BADLY, NOTHING = "well", "badly", "nothing"
+KINDS = b"good good chunks cut odd reset gone early switch silent bad half".split()
 NUMBERS = itertools.count()
 QUICK = Transport("quick@file", dial_timeout=0.4, response_header_timeout=0.5)
 PATIENT = Passive(attempts=0)           # nobody is ejected in these tests: they look at what is counted
@@ -306,6 +312,41 @@ def test_what_is_told_to_a_client_that_is_still_sending_keeps_nothing_under_way(
     client.close()
 
 
+@pytest.mark.parametrize(("before_s", "within_s", "least_us", "most_us"), [
+    (0.4, 0.0, 400_000, 2_000_000), (0.0, 1.0, 1, 700_000)])
+def test_the_time_to_the_first_byte_is_that_and_no_other(
+        table: Table, endpoint: Upstream, before_s: float, within_s: float, least_us: int, most_us: int) -> None:
+    never = threading.Event()
+
+    def script(conversation):
+        conversation.request()
+        never.wait(before_s)
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        never.wait(within_s)
+        conversation.send(b"k")
+        conversation.ended(8)
+    service = served(table, endpoint)
+    endpoint.follow(script)
+    client = Client(table.address())
+    assert get(client, service.host) == 200
+    client.close()
+    soon(lambda: service.told(url(endpoint)) == (1, 0))
+    assert least_us <= latency_us(service.word(url(endpoint), SLOT_LATENCY)) <= most_us
+
+
+def test_an_upload_is_not_part_of_the_time_to_the_first_byte(table: Table, endpoint: Upstream) -> None:
+    service = served(table, endpoint)
+    endpoint.follow(answering())
+    client = Client(table.address())
+    client.send(b"POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 4\r\n\r\nbo" % service.host)
+    soon(lambda: endpoint.conversations)
+    threading.Event().wait(1.0)
+    assert client.send(b"dy").answer().status == 200
+    client.close()
+    soon(lambda: service.told(url(endpoint)) == (1, 0))
+    assert latency_us(service.word(url(endpoint), SLOT_LATENCY)) < 700_000
+
+
 def test_an_endpoint_that_refuses_and_the_one_that_answers_instead_have_a_try_each(
         table: Table, endpoint: Upstream, other: Upstream) -> None:
     service = served(table, endpoint, other)
@@ -328,6 +369,24 @@ def test_a_request_that_all_endpoints_refuse_counts_for_each_of_them(
     client.close()
     assert service.told(url(endpoint)) == service.told(url(other)) == (1, 1)
     assert service.in_flight(url(endpoint)) == service.in_flight(url(other)) == 0
+
+
+def test_of_hundreds_of_requests_of_every_kind_none_stays_under_way_while_the_service_is_edited(
+        table: Table, endpoint: Upstream, other: Upstream) -> None:
+    for each in (endpoint, other):
+        each.follow(any_kind)
+    choice = random.Random(4)
+    names = [url(endpoint), url(other), "http://127.0.0.1:9"]
+    service = table.serve(balanced("all-kinds", *names))
+    for number in range(400):
+        one(table.address(), service.host, choice.choice(KINDS), choice.randrange(4))
+        if number % 40 == 39:
+            choice.shuffle(names)
+            table.serve(balanced("all-kinds", *names, strategy=choice.choice(["wrr", "p2c", "hrw", "leasttime"]),
+                                 sticky=choice.choice([None, Cookie("seat")])))
+    table.rest(service)
+    assert sum(service.told(each)[0] for each in names) > 300
+    assert not any(service.in_flight(each) for each in names)
 
 
 def test_statuses_of_500_and_above_are_failures_where_the_service_says_so(table: Table, endpoint: Upstream) -> None:

@@ -21,3 +21,4 @@ cdef class Trying(Telling):
     cdef bint is_failure(self) except -1                # whether its answer is one
     cdef int _try(self, Py_ssize_t index) except -1
     cdef int _tell_cookies(self, Py_ssize_t index) except -1
+    cdef int _tell(self, bytes cookie) except -1

@@ -104,8 +104,14 @@ cdef class Trying(Telling):
     cdef int _tell_cookies(self, Py_ssize_t index) except -1:
         """A client that was not here before learns where it is, and so does one whose endpoint had to be another one."""
         cdef Service service = self.outcome.service
-        cdef list told = self.told
+        self.added = None
+        for each in self.told:
+            self._tell(<bytes>each)
         if service.sticky is not None and index != self.kept:
-            told = told + [service.sticky.told(self.balance.cookie_of(index))]
-        self.added = b"".join([b"Set-Cookie: " + <bytes>each + b"\r\n" for each in told]) if told else None
+            self._tell(service.sticky.told(self.balance.cookie_of(index)))
+        return 0
+
+    cdef int _tell(self, bytes cookie) except -1:
+        cdef bytes line = b"Set-Cookie: " + cookie + b"\r\n"
+        self.added = line if self.added is None else self.added + line
         return 0
