@@ -124,7 +124,8 @@ class Store:
             if time.monotonic() < self._write_at:
                 return
             self._teller.turn(client, self._hosts.count)
-            self._publisher.turn(client, self._hosts.count)
+            if self._hosts.knows_the_mesh:
+                self._publisher.turn(client, self._hosts.count)
             self._look_after(client)
         except FAILURES as error:
             if not is_refusal(error):

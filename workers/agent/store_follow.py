@@ -318,7 +318,10 @@ class Follower:
         there: set[str] = set()
         for key, text in zip(keys, values(client, keys)):
             service = self._keys.service_of_roster(key)
-            for id, value in values_of(text or "").items():
+            if (said := values_of(text or "")) is None:
+                there.update(name for name, known in self._known.items() if known.instance.service == service)
+                continue
+            for id, value in said.items():
                 name = self._keys.instance(service, id)
                 there.add(name)
                 known = self._known.get(name)

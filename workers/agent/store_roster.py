@@ -82,6 +82,8 @@ class Roster:
             return False
 
 
-def values_of(text: str) -> Mapping[str, str]:
-    """The instances of a roster by id; what cannot be read is none."""
+def values_of(text: str) -> Mapping[str, str] | None:
+    """The instances of a roster by id; None where it cannot be read, which the relay will mend."""
+    if text and not text.startswith("{"):
+        return None
     return {id: value for id, value in read_object(text).items() if isinstance(value, str)}
