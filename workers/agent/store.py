@@ -93,6 +93,11 @@ class Store:
         return self._follower.mode
 
     @property
+    def is_told_of_changes(self) -> bool:
+        """Whether Redis tells what changes; else it is asked again and again."""
+        return self._follower.is_told_of_changes
+
+    @property
     def written(self) -> int:
         """How many endpoints were told to Redis, ever."""
         return self._publisher.written

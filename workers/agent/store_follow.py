@@ -105,6 +105,10 @@ class Follower:
         """How instances are learned of (store_roster.py)."""
         return self._roster.mode
 
+    @property
+    def is_told_of_changes(self) -> bool:
+        return self._tracking.is_open
+
     def run(self) -> None:
         """Follows Redis until it is told to end."""
         while not self._closing.wait(self._link.wait_s()):
