@@ -24,6 +24,7 @@ class Pace:
     numbers: float = 5.0            # counters and latencies of endpoints that have moved
     reread: float = 5.0             # everything is read once more, whatever was told: the safety net
     poll: float = 0.8               # the same where Redis cannot tell what changes
+    rate: float = 5000.0            # opinions a second, of all hosts together: half a core of Redis
     check: float = 30.0             # whether all that was published is still there
     watch: float = 5.0              # one host at a time looks after the others
     sweep: float = 60.0             # and takes out opinions of those that are gone

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -269,3 +270,20 @@ def test_where_redis_cannot_tell_of_changes_it_is_asked(server: RedisProcess, re
         until(lambda: host.state(ONE) == "drain" and host.known == {TWO})
         redis.delete("mesh:instance:cart.shop:one", "mesh:overrides:orders.shop")
         until(lambda: host.state(ONE) == "up" and not host.known)
+        assert not host.store.is_told_of_changes
+
+
+def test_a_user_with_the_rights_that_the_page_gives_is_enough(server: RedisProcess, redis: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs/redis.md").read_text()
+    [line] = [line.split() for line in page.splitlines() if "ACL SETUSER" in line]
+    redis.execute_command(*line)
+    told = type(server.reached)((server.address,), "hostmesh", "secret")
+    with hosts_on(told, "host-p") as [host]:
+        host.serve("orders.shop", ONE)
+        until(lambda: document(redis, "orders.shop", ONE))
+        redis.hset("mesh:overrides:orders.shop", ONE, "drain")
+        redis.set("mesh:instance:cart.shop:one", TWO, ex=30)
+        until(lambda: host.state(ONE) == "drain" and host.known == {TWO}, within_s=1.0)
+        until(lambda: host.store.seen.is_up and events(redis, "override"))
+        assert host.store.is_told_of_changes
+    redis.acl_deluser("hostmesh")

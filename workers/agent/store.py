@@ -93,6 +93,11 @@ class Store:
         return self._follower.mode
 
     @property
+    def is_told_of_changes(self) -> bool:
+        """Whether Redis tells what changes; else it is asked again and again."""
+        return self._follower.is_told_of_changes
+
+    @property
     def written(self) -> int:
         """How many endpoints were told to Redis, ever."""
         return self._publisher.written
@@ -124,7 +129,8 @@ class Store:
             if time.monotonic() < self._write_at:
                 return
             self._teller.turn(client, self._hosts.count)
-            self._publisher.turn(client, self._hosts.count)
+            if self._hosts.knows_the_mesh:
+                self._publisher.turn(client, self._hosts.count)
             self._look_after(client)
         except FAILURES as error:
             if not is_refusal(error):

@@ -96,6 +96,7 @@ class Follower:
         self._wrong: dict[Key, str] = {}            # words that nobody understands, told already
         self._known: dict[str, _Known] = {}
         self._has_known = False
+        self._is_unread = False                     # a key, in the last reading of all
         self._has_news = False                      # what is known has changed since it was told
         self._time_at = 0.0
         self.read = 0                               # keys read, ever
@@ -104,6 +105,10 @@ class Follower:
     def mode(self) -> str:
         """How instances are learned of (store_roster.py)."""
         return self._roster.mode
+
+    @property
+    def is_told_of_changes(self) -> bool:
+        return self._tracking.is_open
 
     def run(self) -> None:
         """Follows Redis until it is told to end."""
@@ -180,7 +185,10 @@ class Follower:
                 rosters.append(key)
             elif self._keys.is_instance(key):
                 instances.append(key)
+        self._is_unread = False
         self._read_words(client, words[:MOST_WORDS])
+        if not self._is_unread:
+            self._unread.end()
         if is_emptied:
             self._tell(partial(client.set, self._keys.born, str(int(time.time() * 1000)), nx=True))
             self._born = client.get(self._keys.born)
@@ -231,6 +239,7 @@ class Follower:
             if not is_refusal(said):
                 raise said
             self._unread.begin(f"{key}: {said}")        # what stood there holds
+            self._is_unread = True
             return
         before = self._said.get(service, {})
         words: dict[str, Override] = {}
@@ -318,7 +327,10 @@ class Follower:
         there: set[str] = set()
         for key, text in zip(keys, values(client, keys)):
             service = self._keys.service_of_roster(key)
-            for id, value in values_of(text or "").items():
+            if (said := values_of(text or "")) is None:
+                there.update(name for name, known in self._known.items() if known.instance.service == service)
+                continue
+            for id, value in said.items():
                 name = self._keys.instance(service, id)
                 there.add(name)
                 known = self._known.get(name)

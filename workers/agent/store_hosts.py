@@ -36,6 +36,7 @@ class Hosts:
         self._started = spelled(time.time() * 1000)
         self._is_first = True
         self._beat_at = 0.0
+        self._beats = 0                 # since Redis was away
         self._watch_at = clock() + pace.watch * random.random()
         self._steady_since = clock()
         self.count = 1
@@ -46,6 +47,12 @@ class Hosts:
         """Redis was away: heartbeats may have lapsed for no fault of the hosts, and ours is due."""
         self._steady_since = self._clock()
         self._beat_at = 0.0
+        self._beats = 0
+
+    @property
+    def knows_the_mesh(self) -> bool:
+        """Whether `count` means something."""
+        return self._beats > 1
 
     def beat(self, client: Any) -> bool:
         """The heartbeat, if it is time; True: there was none left, so whatever we had put into Redis may be gone.
@@ -59,7 +66,9 @@ class Hosts:
         key = self._keys.host(self._me)
         lives = client.pexpire(key, ttl_ms)
         self.latency_s = self._clock() - now
-        self._beat_at = now + self._pace.beat * random.uniform(0.9, 1.0)
+        self._beats += 1
+        # the second comes soon: only then does a host among many that begin together know how many they are
+        self._beat_at = now + self._pace.beat * (random.uniform(0.9, 1.0) if self._beats > 1 else 0.2)
         self.is_taken = False
         if not lives:
             self._steady_since = self._clock()

@@ -51,6 +51,9 @@ class Publisher:
         self._look_at = 0.0
         self._numbers_at = 0.0
         self._check_at = clock() + pace.check
+        self._waiting: dict[Key, Opinion | None] = {}       # to be told
+        self._may = float(MOST_AT_ONCE)         # so many at once
+        self._told_at = clock()
         self._is_clean = False                  # what a former agent told and we would not is gone
         self.written = 0                        # endpoints told, ever
 
@@ -58,36 +61,58 @@ class Publisher:
         """Whatever was told may be gone."""
         self._told.clear()
         self._services.clear()
+        self._waiting.clear()
         self._is_stale = True
 
     def turn(self, client: Any, hosts: int) -> None:
         """Tells what is new."""
         now = self._clock()
-        if now < self._look_at:
-            return
+        if now >= self._look_at:
+            self._look(client, now, hosts)
+        self._tell_some(client, now, hosts)
+
+    def _look(self, client: Any, now: float, hosts: int) -> None:
+        """Finds out what is to be told, if there may be something."""
         changes = self._changes()
         with_numbers = now >= self._numbers_at
         if not (self._is_stale or with_numbers or changes != self._seen_changes):
             return
-        self._is_stale = True                   # until all of it is told
         told, gone, seen = self._compare(hosts, with_numbers)
+        # numbers that have waited since an earlier look go on to wait
+        late = {key: each for key, each in self._waiting.items() if each is not None and key in seen
+                and (before := self._told.get(key)) is not None and before.is_same_but_numbers(each)}
+        self._waiting = {**late, **dict.fromkeys(gone), **told}
         self._seen_changes = changes
-        took_s = self._clock() - now
-        self._look_at = now + took_s * SHARE
+        self._is_stale = False
+        self._look_at = now + (self._clock() - now) * SHARE
+        if with_numbers:
+            self._numbers_at = now + self._pace.stretched(self._pace.numbers, hosts) * random.uniform(0.9, 1.0)
+        if now >= self._check_at:
+            self._check_at = now + self._pace.stretched(self._pace.check, hosts) * random.uniform(0.8, 1.2)
+            self._check(client, seen)
+
+    def _tell_some(self, client: Any, now: float, hosts: int) -> None:
+        """Tells as much of it as is this host's share of what Redis bears, what is wrong first."""
+        share = self._pace.rate / hosts
+        self._may = min(self._may + (now - self._told_at) * share, max(share, float(MOST_AT_ONCE)))
+        self._told_at = now
+        if not self._waiting or self._may < 1:
+            return
+        some = self._waiting
+        if len(some) > self._may:
+            ordered = sorted(some, key=lambda key: (opinion := some[key]) is not None and opinion.is_plain)
+            some = {key: some[key] for key in ordered[:int(self._may)]}
         refused: Exception | None = None
-        for service, each in _by_service({**dict.fromkeys(gone), **told}):
+        for service, each in _by_service(some):
             try:
                 self._tell(client, service, each)
             except ResponseError as error:      # perhaps of this key alone
                 refused = error
+        self._may -= len(some)
+        self._waiting = {key: each for key, each in self._waiting.items() if key not in some}
         if refused is not None:
+            self._is_stale = True
             raise refused
-        if with_numbers:
-            self._numbers_at = now + self._pace.stretched(self._pace.numbers, hosts) * random.uniform(0.9, 1.0)
-        self._is_stale = False
-        if now >= self._check_at:
-            self._check(client, seen)
-            self._check_at = now + self._pace.stretched(self._pace.check, hosts) * random.uniform(0.8, 1.2)
 
     def _compare(self, hosts: int, with_numbers: bool) -> tuple[dict[Key, Opinion], list[Key], set[Key]]:
         """What is to be told, what is to be taken back, and all that there is."""

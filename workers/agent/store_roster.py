@@ -39,12 +39,15 @@ class Roster:
         now = self._clock()
         if now < self._look_at:
             return False
-        self._look_at = now + self._pace.relay / 3 * random.uniform(0.8, 1.0)
         before = self.mode
         if hosts <= self._pace.direct * (1.0 if before == DIRECT else FEWER):
             self.mode = DIRECT
         else:
             self.mode = RELAY if self._is_relay(client) else ROSTER
+        # the relay keeps its lease; of the others some one asks for it soon enough
+        wait_s = self._pace.relay / 3
+        wait_s = self._pace.stretched(wait_s, hosts) if self.mode == ROSTER else wait_s
+        self._look_at = now + wait_s * random.uniform(0.8, 1.0)
         if self.mode != before:
             self._written.clear()
         return self.mode != before
@@ -82,6 +85,8 @@ class Roster:
             return False
 
 
-def values_of(text: str) -> Mapping[str, str]:
-    """The instances of a roster by id; what cannot be read is none."""
+def values_of(text: str) -> Mapping[str, str] | None:
+    """The instances of a roster by id; None where it cannot be read, which the relay will mend."""
+    if text and not text.startswith("{"):
+        return None
     return {id: value for id, value in read_object(text).items() if isinstance(value, str)}
