@@ -28,17 +28,24 @@ T = TypeVar("T")
 
 TICK_S = 0.1            # heartbeat, time-outs, new plans, signals
 DRAIN_TICK_S = 0.02     # while it leaves: the last client's end is its own
+AT_ONCE_S = 0.001       # of a new plan's compiling, between two turns of the loop; a step is 0.1 to 1 ms
 ABORTED_S = 0.5         # how long aborted connections may take to end
 ORPHAN_GRACE_S = 2.0    # a worker whose master is gone finishes what it can in this time: its successors wait to start
 
 
 def _between_requests(steps: Generator[None, None, T]) -> T:
-    """Takes the steps one by one, and lets requests be served after each."""
+    """Takes some steps, lets requests be served, and goes on.
+
+    On a busy core each turn of the loop takes a while: with one step in each, the 800 steps of an edit among 10,000
+    routers took a second and more.
+    """
     while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value
+        until = time.monotonic() + AT_ONCE_S
+        while time.monotonic() < until:
+            try:
+                next(steps)
+            except StopIteration as done:
+                return done.value
         gevent.sleep(0)
 
 
