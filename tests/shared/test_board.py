@@ -152,13 +152,9 @@ def test_a_long_value_is_read_in_steps() -> None:
     board = Board(bytearray(Board.size(1 << 21)))
     data = bytes(range(256)) * 4096
     board.write(data)
-    steps = 0
-    reading = board.read_in_steps()
-    while True:
-        try:
-            next(reading)
-        except StopIteration as end:
-            assert end.value == (1, data)
-            break
-        steps += 1
-    assert steps == 4
+    found = []
+
+    def reading():
+        found.append((yield from board.read_in_steps()))
+    assert sum(1 for _ in reading()) == 4
+    assert found == [(1, data)]
