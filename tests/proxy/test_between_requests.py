@@ -1,6 +1,7 @@
 """A new plan is compiled between requests: sockets are looked at in between, not when it is done."""
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 
@@ -39,7 +40,7 @@ def test_what_arrives_is_read_between_the_steps() -> None:
         here.close()
         there.close()
     assert len(heard) >= 600 / 5 / 2
-    between = [after - before for before, after in zip(heard, heard[1:], strict=False)]
+    between = [after - before for before, after in itertools.pairwise(heard)]
     assert max(between) <= 10, "never more than some steps"
 
 
