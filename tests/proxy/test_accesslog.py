@@ -326,6 +326,28 @@ def test_its_thread_takes_no_signal_and_ends_with_it(tmp_path, heard):
     assert set(os.listdir("/proc/self/task")) == before
 
 
+def test_its_thread_has_a_table_of_descriptors_of_its_own(tmp_path, heard):
+    """Else it would hold what the worker closes, or every recv and send would count references."""
+    others = set(os.listdir("/proc/self/task"))
+    path = tmp_path / "access.log"
+    log = AccessLog(Told(str(path)), None, heard)
+    thread, = set(os.listdir("/proc/self/task")) - others
+    try:
+        assert str(path) not in _open_files("self")
+        assert [name for name in _open_files(f"self/task/{thread}")[3:] if name] == [str(path)]
+    finally:
+        log.close()
+
+
+def _open_files(whose):
+    """By descriptor; "" where there is none, or where it was closed meanwhile."""
+    names = [""] * 1024
+    for fd in os.listdir(f"/proc/{whose}/fd"):
+        with contextlib.suppress(OSError):
+            names[int(fd)] = os.readlink(f"/proc/{whose}/fd/{fd}")
+    return names
+
+
 def test_importing_it_starts_no_thread():
     code = "import os, workers.proxy.accesslog; print(len(os.listdir('/proc/self/task')))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True)

@@ -50,6 +50,35 @@ def test_what_has_come_of_a_long_answer_does_not_wait_for_the_rest(group, connec
     assert client.reader.exactly(SIZE - 3_000_001) == BODY[3_000_001:]
 
 
+def test_a_long_answer_that_comes_in_small_parts_and_in_large_ones_is_whole(group, connect, service):
+    """Small parts are copied again after some, large ones go through a pipe; in this answer both change place often."""
+    taken = threading.Semaphore(0)
+
+    def script(conversation):
+        conversation.request()
+        conversation.send(HEAD + BODY[:1_000_000])
+        at = 1_000_000
+        while at < SIZE:
+            for part in (7_000, 5_000, 11_000, 3_000, 9_000, 600_000):
+                taken.acquire(timeout=10)
+                conversation.send(BODY[at:at + part])
+                at += part
+        conversation.ended(10)
+    group.a.follow(script)
+    client = connect().get(group.one, b"/parts-%d" % group.number)
+    client.reader.until(b"\r\n\r\n")
+    assert client.reader.exactly(1_000_000) == BODY[:1_000_000]
+    at = 1_000_000
+    while at < SIZE:
+        for part in (7_000, 5_000, 11_000, 3_000, 9_000, 600_000):
+            taken.release()
+            expected = BODY[at:at + part]
+            assert client.reader.exactly(len(expected)) == expected
+            at += part
+    told = soon(lambda: service.line(f"/parts-{group.number}"))
+    assert (told["DownstreamContentSize"], told["OriginContentSize"]) == (SIZE, SIZE)
+
+
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_long_answer_that_is_cut_never_looks_whole(group, connect, how):
     def script(conversation):

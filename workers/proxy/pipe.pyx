@@ -55,6 +55,7 @@ cdef class Pipe:
             got = splice(source.fd, NULL, self.ends[1], NULL, room, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
             if got >= 0:
                 self.held = got
+                self.shorts = self.shorts + 1 if got < SHORT else 0
                 # More may be there, where the pipe has no page left; then there is an event for it at once.
                 source.readable = got == room or got == 0
                 return got
@@ -90,7 +91,9 @@ cdef Pipe take_pipe():
     global made, most
     cdef Pipe pipe
     if free:
-        return free.pop()
+        pipe = free.pop()
+        pipe.shorts = 0
+        return pipe
     if made >= most:
         return None
     pipe = Pipe()

@@ -19,7 +19,7 @@ from mesh.http1.hop cimport CHUNKED, NO_BODY, SIZED, Rewrite, response_room, wri
 from mesh.plan cimport Endpoint
 from workers.proxy.client cimport HALF_CLOSED_MS, IN_A_ROW, Client
 from workers.proxy.outcome cimport Outcome
-from workers.proxy.pipe cimport PIPED, take_pipe
+from workers.proxy.pipe cimport PIPED, SHORTS, give_pipe, take_pipe
 from workers.proxy.stream cimport (
     AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, Piece, give_buffer, now_us, piece_clear, piece_set,
     take_buffer, wait,
@@ -267,6 +267,12 @@ cdef class Relay:
             if (self.filled and self.pipe is None and self.got.left >= PIPED and not self.got.chunked
                     and up.pool.context is None):
                 self.pipe = take_pipe()
+            if self.pipe is not None and self.pipe.shorts == SHORTS:
+                give_pipe(self.pipe)            # little has come at each look: such are cheaper to copy
+                self.pipe, self.filled = None, False
+                if up.size < LARGE:
+                    up.need(LARGE)
+                    self.response.base = up.buf
             if self.pipe is not None:
                 return self._fill_pipe()
             if self.filled and up.size < LARGE:

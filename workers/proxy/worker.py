@@ -28,18 +28,26 @@ T = TypeVar("T")
 
 TICK_S = 0.1            # heartbeat, time-outs, new plans, signals
 DRAIN_TICK_S = 0.02     # while it leaves: the last client's end is its own
+AT_ONCE_S = 0.001       # of a new plan's compiling, between two turns of the loop; a step is 0.1 to 1 ms
+TURN_S = 1e-6           # the shortest time to sleep that is more than none
 ABORTED_S = 0.5         # how long aborted connections may take to end
 ORPHAN_GRACE_S = 2.0    # a worker whose master is gone finishes what it can in this time: its successors wait to start
 
 
 def _between_requests(steps: Generator[None, None, T]) -> T:
-    """Takes the steps one by one, and lets requests be served after each."""
+    """Takes some steps, lets requests be served, and goes on.
+
+    gevent.sleep(0) is no turn of the loop: up to 1,000 of them run before anything is read from a socket.  A timer is
+    one.  And on a busy core each turn takes a while, so a step alone is too little for one.
+    """
     while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return done.value
-        gevent.sleep(0)
+        until = time.monotonic() + AT_ONCE_S
+        while time.monotonic() < until:
+            try:
+                next(steps)
+            except StopIteration as done:
+                return done.value
+        gevent.sleep(TURN_S)
 
 
 class ProxyWorker(Worker):
