@@ -27,7 +27,7 @@ FLOORS: dict[str, tuple[int, int]] = {
     "workers.proxy": (3, 1), "workers.agent": (3, 1),
     "workers.master": (4, 0), "workers.commands.paper": (4, 0), "workers.demo_service": (4, 0),
     "workers.demo_mesh": (4, 0), "workers.demo_tour": (4, 1), "workers.demo": (4, 2),
-    "workers.commands": (4, 3), "workers.cli": (4, 4),
+    "workers.options": (4, 0), "workers.commands": (4, 3), "workers.cli": (4, 4),
 }
 
 # Law 2: what the pure half of the house may not have, and what of other people's it may.

@@ -7,103 +7,11 @@ do not wait for the data path to load.  Floor 4.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
 
 import click
 
-from mesh.errors import did_you_mean
 from mesh.names import PRODUCT, VERSION
-
-F = TypeVar("F", bound=Callable[..., Any])
-_DEFAULT_FILE = "/etc/hostmesh/hostmesh.yml"
-_FILE = click.Path(dir_okay=False)
-
-
-def _config(call: F) -> F:
-    return click.option("--config", metavar="FILE", type=_FILE, help=f"The static file.  [{_DEFAULT_FILE}]")(call)
-
-
-def _takes_config(call: F) -> F:
-    """For commands that need no static file: every command takes the option, so that scripts may always give it."""
-    return click.option("--config", metavar="FILE", type=_FILE, hidden=True, expose_value=False)(call)
-
-
-def _json(call: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for a program.")(call)
-
-
-def _redis(call: F) -> F:
-    return click.option("--redis", metavar="ADDRESS", default="", callback=_address, help="host:port or unix:///path. "
-                        " [that of the static file, else the one that hostmesh runs on this host]")(call)
-
-
-class Span(click.ParamType):
-    """A span of time such as 15s, in seconds."""
-
-    name = "span"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from mesh.providers.kinds import duration
-
-        seconds = value if isinstance(value, float) else duration(value)
-        if seconds < 0 or seconds > 86400:
-            self.fail(f'"{value}" is not a span of time such as 15s or 1m30s, a day at most', param, ctx)
-        return float(seconds)
-
-
-def _address(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if ("://" in value and not value.startswith("unix:///")) or "@" in value:
-        raise click.BadParameter("wanted host:port or unix:///path; whatever else there is to say stands in the static"
-                                 " file", ctx, param)
-    return value
-
-
-def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        key, mark, said = value.partition("=")
-        if not mark or not key:
-            raise click.BadParameter(f"'{value}' has no =; wanted KEY=VALUE", ctx, param)
-        pairs[key] = said
-    return pairs
-
-
-class Command(click.Command):
-    """A command that knows the nearest right word for a wrong option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as unknown:
-            raise _wrong_word(ctx, unknown.option_name, f"an option of {ctx.command_path}",
-                              (name for each in self.get_params(ctx) for name in each.opts)) from None
-
-
-class Commands(click.Group):
-    """The commands, and the nearest right word for one that does not exist."""
-
-    command_class = Command
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as unknown:
-            name = unknown.option_name
-            if any(name in each.opts for command in self.commands.values() for each in command.params):
-                raise click.UsageError(f"{name} stands behind the command: {PRODUCT} COMMAND {name} ...", ctx) from None
-            raise _wrong_word(ctx, name, f"an option of {PRODUCT}", ("--help", "--version")) from None
-
-    def resolve_command(
-            self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in self.commands or args[0].startswith("-") or ctx.resilient_parsing:
-            return super().resolve_command(ctx, args)
-        raise _wrong_word(ctx, args[0], "a command", self.commands)
-
-
-def _wrong_word(ctx: click.Context, said: str, what: str, known: Iterable[str]) -> click.UsageError:
-    hint = did_you_mean(said, known)
-    return click.UsageError(f'"{said}" is not {what}{f" ({hint})" if hint else ""}', ctx)
+from workers.options import Commands, Span, config_option, hidden_config_option, json_option, pairs, redis_option
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -116,7 +24,7 @@ def main() -> None:
 
 
 @main.command()
-@_config
+@config_option
 def run(config: str | None) -> None:
     """Serve, in the foreground, until told to stop.
 
@@ -129,8 +37,8 @@ def run(config: str | None) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.option("--redis", "with_redis", is_flag=True, help="Look at what the Redis provider says, too.")
 @click.argument("files", nargs=-1, type=click.Path())
 def check(config: str | None, as_json: bool, with_redis: bool, files: tuple[str, ...]) -> None:
@@ -145,8 +53,8 @@ def check(config: str | None, as_json: bool, with_redis: bool, files: tuple[str,
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the request.")
 @click.option("--entrypoint", metavar="NAME", default="", help="Where it arrives.  [by the port of the URL]")
 @click.option("--from", "peer", metavar="ADDRESS", default="127.0.0.1", help="Who sends it.  [127.0.0.1]")
@@ -176,8 +84,8 @@ def explain(config: str | None, as_json: bool, headers: tuple[str, ...], entrypo
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.option("--watch", is_flag=True, help="Look again each second, until Ctrl-C.")
 def status(config: str | None, as_json: bool, watch: bool) -> None:
     """Tell how the running instance is.
@@ -190,8 +98,8 @@ def status(config: str | None, as_json: bool, watch: bool) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 def services(config: str | None, as_json: bool) -> None:
     """List the services, and how many endpoints of each are up."""
     from workers.commands.services import services
@@ -200,8 +108,8 @@ def services(config: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.argument("service")
 def endpoints(config: str | None, as_json: bool, service: str) -> None:
     """Tell how each endpoint of a service is, why, and since when.
@@ -215,8 +123,8 @@ def endpoints(config: str | None, as_json: bool, service: str) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 def hosts(config: str | None, as_json: bool) -> None:
     """List the hosts of the mesh, and how each is."""
     from workers.commands.hosts import hosts
@@ -225,8 +133,8 @@ def hosts(config: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("-n", "--last", type=click.IntRange(0, 10_000), default=20, metavar="N",
               help="How many of the past; 0 for none but what comes.  [20]")
@@ -247,8 +155,8 @@ def _say(config: str | None, as_json: bool, word: str, service: str, url: str, w
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @_WHY
 @click.argument("service")
 @click.argument("url")
@@ -265,8 +173,8 @@ def drain(config: str | None, as_json: bool, why: str, service: str, url: str) -
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @_WHY
 @click.argument("service")
 @click.argument("url")
@@ -276,8 +184,8 @@ def undrain(config: str | None, as_json: bool, why: str, service: str, url: str)
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @_WHY
 @click.argument("service")
 @click.argument("url")
@@ -287,8 +195,8 @@ def disable(config: str | None, as_json: bool, why: str, service: str, url: str)
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @_WHY
 @click.argument("service")
 @click.argument("url")
@@ -298,8 +206,8 @@ def enable(config: str | None, as_json: bool, why: str, service: str, url: str) 
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 @_WHY
 @click.argument("service")
 @click.argument("url")
@@ -316,8 +224,8 @@ def weight(config: str | None, as_json: bool, why: str, service: str, url: str, 
 
 
 @main.command()
-@_config
-@_json
+@config_option
+@json_option
 def reload(config: str | None, as_json: bool) -> None:
     """Take up the static file now.
 
@@ -330,12 +238,12 @@ def reload(config: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@_config
-@_json
-@_redis
+@config_option
+@json_option
+@redis_option
 @click.option("--id", "id_", default="", metavar="ID", help="Its name in the mesh.  [host:port of the URL]")
 @click.option("--weight", type=click.IntRange(0, 1_000_000), default=1, metavar="N", help="Its share.  [1]")
-@click.option("--meta", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="A word about it, for people.")
+@click.option("--meta", multiple=True, metavar="KEY=VALUE", callback=pairs, help="A word about it, for people.")
 @click.option("--health", default="", metavar="PATH", help="It answers when GET PATH is answered 2xx or 3xx.  [when it"
               " takes a connection]")
 @click.option("--ttl", type=Span(), default="15s", metavar="SPAN", help="How long the mesh believes it without a"
@@ -374,9 +282,9 @@ def register(config: str | None, as_json: bool, redis: str, id_: str, weight: in
 
 
 @main.command()
-@_config
-@_json
-@_redis
+@config_option
+@json_option
+@redis_option
 @click.argument("service")
 @click.argument("url", metavar="URL|ID")
 def deregister(config: str | None, as_json: bool, redis: str, service: str, url: str) -> None:
@@ -391,7 +299,7 @@ def deregister(config: str | None, as_json: bool, redis: str, service: str, url:
 
 
 @main.command()
-@_takes_config
+@hidden_config_option
 @click.option("--for", "seconds", type=click.FloatRange(min=0), default=None, metavar="SECONDS",
               help="End by itself after so long.  [until Ctrl-C]")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="Where the proxy listens on 127.0.0.1.")
@@ -407,7 +315,7 @@ def demo(seconds: float | None, port: int | None, admin_port: int | None) -> Non
 
 
 @main.command()
-@_takes_config
+@hidden_config_option
 @click.argument("which", required=False, type=click.Choice(["static", "dynamic"]), metavar="[static|dynamic]")
 @click.option("--markdown", is_flag=True, help="Print the reference for people instead.")
 @click.option("--write", metavar="PAGE", type=click.Path(exists=True, dir_okay=False), hidden=True,
@@ -427,18 +335,21 @@ def schema(which: str | None, markdown: bool, write: str | None) -> None:
 
 
 @main.command("redis-cli", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@_config
+@config_option
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def redis_cli(config: str | None, args: tuple[str, ...]) -> None:
-    """Run redis-cli at the Redis of this host, the configured or the private one; ARGS are its own."""
+    """Run redis-cli at the Redis of this host.
+
+    It is the configured one, or else the private one that hostmesh runs; ARGS are redis-cli's own.
+    """
     from workers.commands.redis_cli import redis_cli as become
 
     sys.exit(become(config, args))
 
 
 @main.command()
-@_takes_config
-@_json
+@hidden_config_option
+@json_option
 def version(as_json: bool) -> None:
     """Print the version, and those of the libraries below."""
     from workers.commands.version import print_version

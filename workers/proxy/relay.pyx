@@ -10,7 +10,6 @@ they are until the account is settled, because the access log reads them.  A bod
 read before has been sent: so memory does not grow, whoever is slow.  The rest of a long answer goes through a pipe.
 """
 from libc.stdint cimport int64_t
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from mesh.http1.body cimport Body
@@ -18,18 +17,17 @@ from mesh.http1.head cimport HEAD, RequestHead, ResponseHead
 from mesh.http1.hop cimport CHUNKED, NO_BODY, SIZED, Rewrite, response_room, write_interim, write_response
 from mesh.plan cimport Endpoint
 from workers.proxy.client cimport HALF_CLOSED_MS, IN_A_ROW, Client
+from workers.proxy.framing cimport TOGETHER, at_least, frame, together
 from workers.proxy.outcome cimport Outcome
 from workers.proxy.pipe cimport PIPED, SHORTS, give_pipe, take_pipe
 from workers.proxy.stream cimport (
-    AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, Piece, give_buffer, now_us, piece_clear, piece_set,
-    take_buffer, wait,
+    AGAIN, FAILED, LARGE, READ, SMALL, TIMED_OUT, WOKEN, WRITE, give_buffer, now_us, piece_clear, piece_set, wait,
 )
 from workers.proxy.upstream cimport Upstream
 
 cdef enum:
     MOVED = 1
     NOTHING = 0
-    TOGETHER = 4096             # so many bytes are copied behind the head, to be sent with it by one plain send
     LOOK_MS = 1000              # how often a client is looked at whose unread bytes would hide its end
 
 
@@ -406,49 +404,3 @@ cdef class Relay:
         self.filled = self.answer_at + count == self.up.size
         self.client_tail = frame(&self.to_client, self.up.buf + self.answer_at, payload, self.chunking, self.got)
         return 0
-
-
-cdef int at_least(char **buffer, Py_ssize_t *size, Py_ssize_t room) except -1:
-    """Makes the buffer, of which nothing is needed any more, large enough."""
-    if size[0] >= room:
-        return 0
-    if buffer[0] is not NULL:
-        give_buffer(buffer[0], size[0])
-        buffer[0] = NULL
-        size[0] = 0
-    room = SMALL if room <= SMALL else LARGE if room <= LARGE else room
-    buffer[0] = take_buffer(room)
-    size[0] = room
-    return 0
-
-
-cdef bytes frame(Piece *piece, const char *payload, Py_ssize_t length, bint chunked, Body body):
-    """Makes the payload the next part of the piece, as a chunk or as it is; answers what must stay alive until sent."""
-    cdef bytes tail
-    if not chunked:
-        piece_set(piece, 2, payload, length)
-        return None
-    if length:
-        piece_set(piece, 1, piece.frame, snprintf(piece.frame, sizeof(piece.frame), b"%zx\r\n", length))
-        piece_set(piece, 2, payload, length)
-    if not body.done:
-        if length:
-            piece_set(piece, 3, b"\r\n", 2)
-        return None
-    tail = (b"\r\n0\r\n" if length else b"0\r\n") + body.trailers() + b"\r\n"
-    piece_set(piece, 3, <const char *>tail, len(tail))
-    return tail
-
-
-cdef void together(Piece *piece, char *head) noexcept:
-    """Copies what follows a head that nothing was sent of behind it, where it is small: one plain send takes it all."""
-    cdef Py_ssize_t follows = piece.left - piece.length[0]
-    cdef char *at = head + piece.length[0]
-    cdef int number
-    if not 0 < follows <= TOGETHER:
-        return
-    for number in range(1, 4):
-        memcpy(at, piece.part[number], piece.length[number])
-        at += piece.length[number]
-        piece.length[number] = 0
-    piece.length[0] += follows
