@@ -1,6 +1,7 @@
 """Real servers for the tests of the store, and hosts that meet there: a real table and Store, without workers."""
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import mmap
@@ -89,6 +90,7 @@ class RedisProcess:
                                        *self.sentinel]) + "\n")
             command = [server_binary(), str(conf), "--sentinel"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        atexit.register(self.kill)          # a test that fails on its way leaves none behind
         if "--tls-port" not in self.options:
             until(self.answers, f"redis-server on port {self.port}")
         return self
