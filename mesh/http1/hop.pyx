@@ -263,11 +263,28 @@ cdef bint says_secure(RequestHead head) noexcept:
 
 
 cdef bint is_websocket(RequestHead head) noexcept:
+    """Is it one of what Upgrade lists, on whichever of its lines?"""
     cdef Line *line
+    cdef const char *at
+    cdef const char *end
+    cdef int number
     if not head.upgrade:
         return False
-    line = &head.lines[head.index[UPGRADE]]
-    return line.value_len == 9 and strncasecmp(head.base + line.value, b"websocket", 9) == 0
+    for number in range(head.count):
+        line = &head.lines[number]
+        if line.id != UPGRADE:
+            continue
+        at = head.base + line.value
+        end = at + line.value_len
+        while at < end:
+            if (end - at >= 9 and strncasecmp(at, b"websocket", 9) == 0
+                    and (at + 9 == end or at[9] in (c",", c" ", c"\t", c"/"))):
+                return True
+            while at < end and at[0] != c",":
+                at += 1
+            while at < end and at[0] in (c",", c" ", c"\t"):
+                at += 1
+    return False
 
 
 cdef char *put_upgrade(char *out, Head head) noexcept:
@@ -324,9 +341,11 @@ cdef Py_ssize_t write_response(char *out, ResponseHead head, int minor, int fram
         out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
     if head.status == 101:
         out = put_upgrade(out, head)
-    elif close:
+    elif head.status == 426 and minor and head.index[UPGRADE] >= 0:
+        out = put_upgrade(out, head)        # RFC 9110 15.5.22: the answer has to say which protocols would do
+    if close and head.status != 101:
         out = put(out, b"Connection: close\r\n", 19)
-    elif minor == 0:
+    elif minor == 0 and head.status != 101:
         out = put(out, b"Connection: keep-alive\r\n", 24)
     out = put(out, b"\r\n", 2)
     return out - begin

@@ -118,6 +118,27 @@ def test_an_endpoint_that_refuses_the_upgrade_leaves_the_connection_as_it_was(gr
     assert [seen.connection for seen in group.a.requests] == [0, 0, 0]
 
 
+def test_an_answer_that_requires_an_upgrade_says_which(group, connect):
+    """RFC 9110 15.5.22; only a switch, or its refusal by 426, is between this client and that endpoint."""
+    group.a.follow(answering(b"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: test/1\r\n"
+                             b"Upgrade: other\r\nContent-Length: 2\r\n\r\nno"))
+    client = connect()
+    for _ in range(2):
+        answer = client.get(group.one).answer()
+        assert (answer.status, answer.body) == (426, b"no")
+        assert (answer.value(b"upgrade"), answer.value(b"connection")) == (b"test/1, other", b"Upgrade")
+
+
+@pytest.mark.parametrize("more, proto", [
+    (b"Upgrade: websocket\r\n", b"ws"), (b"Upgrade: test\r\nUpgrade: WebSocket\r\n", b"ws"),
+    (b"Upgrade: test, websocket/13\r\n", b"ws"), (b"Upgrade: websockets\r\n", b"http")])
+def test_what_asks_for_a_websocket_among_others_is_forwarded_as_one(group, connect, more, proto):
+    group.a.follow(answering())
+    client = connect().get(group.one, more=b"Connection: Upgrade\r\n" + more)
+    assert client.answer().status == 200
+    assert group.a.requests[0].value(b"x-forwarded-proto") == proto
+
+
 @pytest.mark.parametrize("more", [b"", b"Upgrade: test\r\n", b"Connection: Upgrade\r\n",
                                   b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"])
 def test_a_switch_that_nobody_asked_for_is_a_502(group, connect, more):

@@ -14,7 +14,7 @@ import socket
 import ssl
 
 from workers.proxy.stream cimport (
-    AGAIN, FAILED, LARGE, READ, WRITE, Piece, Stream, now_us, piece_sent, wait, watch,
+    AGAIN, FAILED, LARGE, READ, TIMED_OUT, WRITE, Piece, Stream, now_us, piece_sent, wait, watch,
 )
 
 cdef extern from "sys/socket.h" nogil:
@@ -78,7 +78,7 @@ cdef class Upstream(Stream):
         if self.idle:
             self.pool.lost(self, QUIET)
         else:
-            self.wake(4)        # TIMED_OUT
+            self.wake(TIMED_OUT)
 
     cdef int secure(self, Stream client, object thread, int64_t deadline_ms) except -3:
         return 0
@@ -361,7 +361,7 @@ cdef class Pool:
                 return up
             up.close()
             if how[0] > 0:          # out of time, or nobody wants it any more
-                if how[0] == 4:     # TIMED_OUT
+                if how[0] == TIMED_OUT:
                     self.why, self.status = b"the endpoint did not accept the connection in time", 504
                 return None
         return None
