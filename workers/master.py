@@ -210,8 +210,7 @@ class MeshArbiter(Arbiter):
         worker.tmp.close()
         # what its gauges say (open connections, the generation it serves) ended with it, and so did its requests that
         # were under way; its counters stay
-        self.memory.column(worker.number).release()
-        self.memory.slots.clear_column(worker.number)
+        self.memory.bury(worker.number)
         if worker.leave_by or self.is_stopping:
             self.log.debug("worker %d (pid %d) %s", worker.number, worker.pid, how_it_ended(status))
             return
@@ -237,6 +236,7 @@ class MeshArbiter(Arbiter):
             if self.agent.is_due:
                 self._spawn_agent()
             self._tell(serving)
+        self.memory.bury_orphans({worker.number for worker in self.WORKERS.values()})
         now = time.monotonic()
         for worker in list(self.WORKERS.values()):
             if worker.leave_by and now >= worker.leave_by:

@@ -23,7 +23,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -31,7 +31,7 @@ from mesh.model import Static
 from mesh.names import LOCK_FILE, MEMORY_FILE, PRODUCT
 from mesh.shared.board import BoardDamaged
 from mesh.shared.layout import FACT_MASTER_PID, FACT_ORIGIN, PAGE, LayoutMismatch, Memory, Sizes
-from mesh.shared.series import Column
+from mesh.shared.series import GAUGE_PID, Column
 
 _INSTANCE, _BOARDS, _COLUMNS = 0, 1, 16
 _FLOCK = struct.Struct("@hhqqi0q")          # struct flock of Linux: type, whence, start, length, pid
@@ -63,6 +63,17 @@ class SharedMemory(Memory):
     def holder(self, number: int) -> int:
         """Pid of another process that holds this column, 0 if none does."""
         return _holder(self._lock, _COLUMNS + number)
+
+    def bury(self, number: int) -> None:
+        """Nobody holds the column any more: what its gauges say, and what it has under way, ended with its holder."""
+        self.column(number).release()
+        self.slots.clear_column(number)
+
+    def bury_orphans(self, living: Collection[int]) -> None:
+        """Buries the columns of ended workers that are not `living`: a killed master's, of whose end nobody is told."""
+        for column in self.columns:
+            if column.number not in living and column.gauge(GAUGE_PID) and not self.holder(column.number):
+                self.bury(column.number)
 
     def hold_boards(self, wait_s: float) -> bool:
         """Waits until no other process may write the boards, and holds them; False if that took too long."""
@@ -173,10 +184,9 @@ def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, ...] = ()) -> 
         for column in memory.columns:
             # a column that was never held is left alone: touching it would make it cost memory
             if column.used and not memory.holder(column.number):
-                column.release()
+                memory.bury(column.number)
                 if column.used > column.capacity // 2:
                     column.forget()     # rows of routers long gone: a restart is when counters may begin anew
-                memory.slots.clear_column(column.number)
     return memory
 
 

@@ -153,6 +153,20 @@ def test_another_configuration_on_the_same_directory_starts_empty(static, tmp_pa
     assert create(other, sizes=SIZES).plan.read() == (0, b"")
 
 
+def test_what_an_orphan_had_under_way_is_taken_back_when_it_has_ended(static, holder):
+    worker = holder("column")
+    memory = as_successor(static)
+    memory.column(1).take(worker.pid)           # as the orphan itself did
+    memory.bury_orphans(())
+    assert memory.column(1).gauge(GAUGE_PID) == worker.pid, "it lives"
+    worker.kill()
+    worker.wait()
+    memory.bury_orphans({1})
+    assert memory.column(1).gauge(GAUGE_PID) == worker.pid, "somebody else looks after it"
+    memory.bury_orphans(())
+    assert memory.column(1).gauge(GAUGE_PID) == 0
+
+
 def test_a_column_crowded_by_former_runs_begins_anew(static):
     column = create(static, sizes=SIZES).hold_column(0)
     column.take(1)

@@ -17,6 +17,7 @@ import gc
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -83,9 +84,9 @@ class _Agent:
         self.write_again = 0.0
 
     def _store_on(self, server: RedisServer) -> Store:
-        memory = self.memory
-        return Store(self.static, server, self.table, self.instances, lambda: memory.plan.generation,
-                     lambda: memory.slots.changes)
+        memory, table = self.memory, self.table
+        return Store(self.static, server, table, self.instances, lambda: memory.plan.generation,
+                     lambda: (memory.slots.changes, table.plan.number, table.events.last))
 
     def _follow_embedded(self) -> None:
         """The private Redis is up some time after us, and may come back at another address: then another store."""
@@ -93,7 +94,8 @@ class _Agent:
         if not server.addresses or server == self.private:
             return
         if self.store is not None:
-            self.store.close()
+            # it waits for answers that will not come, and the hub cannot
+            threading.Thread(target=self.store.close, name="former-store", daemon=True).start()
         self.private, self.store = server, self._store_on(server)
         self.store.start()
 
