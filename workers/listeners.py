@@ -7,17 +7,29 @@ Floor 3.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import logging
 import os
 import socket
+import struct
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mesh.model import EntryPoint
+from mesh.names import PRODUCT
 
 BACKLOG = 4096          # the system lowers it to net.core.somaxconn
 FIRST_FD = 3            # SD_LISTEN_FDS_START
+
+# A program of the kernel's packet filter (bpf): of the TCP header's flags at offset 13, SYN without ACK is dropped.
+_SO_ATTACH_FILTER = 26
+_STEP = struct.Struct("HBBI")
+_NO_SYN = b"".join(_STEP.pack(*step) for step in (
+    (0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)))
+
+log = logging.getLogger(PRODUCT)
 
 
 class CannotListen(Exception):
@@ -39,6 +51,22 @@ class Listener:
         """Where it really listens: "127.0.0.1:4711"."""
         host, port = self.sock.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def let_none_begin(listeners: Iterable[Listener]) -> None:
+    """From now on the kernel drops a client's first packet (SYN); who has sent one already is still let in.
+
+    So a port can be closed without anybody in its queue, whom the kernel would reset; who comes meanwhile tries again
+    after a second and is refused then.  A socket of systemd's stays open, with its queue, for whoever comes next.
+    """
+    for listener in listeners:
+        if not listener.inherited:
+            program = ctypes.create_string_buffer(_NO_SYN)
+            told = struct.pack("HL", len(_NO_SYN) // _STEP.size, ctypes.addressof(program))
+            try:
+                listener.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+            except OSError as error:
+                log.debug("%s cannot be closed gently: %s", listener.name, error.strerror)
 
 
 def inherited(environ: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:

@@ -38,7 +38,7 @@ from mesh.shared.layout import (
 )
 from mesh.shared.series import GAUGE_GENERATION
 from workers.keeper import AgentKeeper, Backoff, how_it_ended, signals_held
-from workers.listeners import CannotListen, Listener, adopt, inherited, open_all
+from workers.listeners import CannotListen, Listener, adopt, inherited, let_none_begin, open_all
 from workers.logs import ProcessLog
 from workers.machine import read_static
 from workers.memory import Refused, SharedMemory, create, origin
@@ -364,6 +364,8 @@ class MeshArbiter(Arbiter):
             self.is_stopping = True
             self.notifier.stopping()
             self.log.info("stopping")
+            if graceful:
+                let_none_begin(self.app.listeners.values())
         for listener in self.app.listeners.values():
             listener.sock.close()
         self._end_workers(graceful)

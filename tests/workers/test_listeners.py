@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from mesh.model import EntryPoint
-from workers.listeners import CannotListen, Listener, adopt, open_all
+from workers.listeners import CannotListen, Listener, adopt, let_none_begin, open_all
 
 
 @pytest.fixture
@@ -157,3 +157,24 @@ def test_sockets_of_another_process_are_not_taken_and_ours_are():
         said = subprocess.run([sys.executable, "-c", code], preexec_fn=place, close_fds=False, check=True,
                               capture_output=True, text=True).stdout
         assert said.split() == ["web", str(sock.getsockname()[1]), "False", "False"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_before_a_port_closes_nobody_new_gets_into_its_queue_and_who_is_there_is_served(opened, host):
+    listener = opened(open_all(points(web=(host, 0)), {}))["web"]
+    address = listener.sock.getsockname()[:2]
+    with socket.create_connection(address, timeout=5) as waiting:
+        let_none_begin([listener])
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.3)
+        accepted, _ = listener.sock.accept()
+        with accepted:
+            waiting.sendall(b"is heard")
+            accepted.settimeout(5)
+            assert accepted.recv(100) == b"is heard"
+
+
+def test_a_socket_of_systemds_keeps_its_queue_for_whoever_comes_next(opened):
+    listener = opened(open_all(points(web=("127.0.0.1", 0)), {}))["web"]
+    let_none_begin([Listener("web", listener.host, listener.port, listener.sock, inherited=True)])
+    socket.create_connection(listener.sock.getsockname(), timeout=5).close()

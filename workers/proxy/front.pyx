@@ -89,7 +89,13 @@ cdef class Listening:
         self.watcher.stop()
         self.watcher.close()
 
+    def accept_all(self):
+        """Takes in whoever waits, before nobody accepts any more: the kernel resets who waits at a port that closes."""
+        while not self.front.tired and self._accept() == ACCEPTED_AT_ONCE:
+            pass
+
     def _accept(self):
+        """Takes in some of those that wait; answers how many."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef char text[64]
@@ -103,7 +109,7 @@ cdef class Listening:
                     continue
                 if errno == EMFILE or errno == ENFILE or errno == ENOBUFS or errno == ENOMEM:
                     self.front.rest(self)
-                return
+                return count
             if (<sockaddr *>&address).sa_family == AF_INET:
                 shown = inet_ntop(AF_INET, &(<sockaddr_in *>&address).sin_addr, text, sizeof(text))
                 port = ntohs((<sockaddr_in *>&address).sin_port)
@@ -114,6 +120,7 @@ cdef class Listening:
                 if shown is not NULL and is_mapped(&(<sockaddr_in6 *>&address).sin6_addr):
                     shown += MAPPED
             self.front.welcome(self.door, fd, shown if shown is not NULL else b"", port)
+        return ACCEPTED_AT_ONCE
 
 
 cdef bint is_mapped(in6_addr *address) noexcept:
@@ -132,7 +139,8 @@ cdef class Front:
     cdef list listening
     cdef dict doors, pools, contexts
     cdef readonly int connections
-    cdef bint accepting, tired
+    cdef readonly bint accepting
+    cdef bint tired
     cdef double tired_until
 
     def __init__(self, listeners, Column column, static, logger):
@@ -250,10 +258,13 @@ cdef class Front:
 
     # Leaving
 
-    def stop_accepting(self):
-        self.accepting = False
+    def stop_accepting(self, bint takes_in=True):
+        """Nobody is accepted any more, but for those that wait already, unless all is to end at once."""
         for each in self.listening:
+            if takes_in and self.accepting:
+                each.accept_all()
             each.close()
+        self.accepting = False
 
     def drain(self):
         """Idle clients are let go when no request comes from them for a second; for the others it is the last one."""

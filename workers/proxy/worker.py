@@ -30,6 +30,7 @@ TICK_S = 0.1            # heartbeat, time-outs, new plans, signals
 DRAIN_TICK_S = 0.02     # while it leaves: the last client's end is its own
 AT_ONCE_S = 0.001       # of a new plan's compiling, between two turns of the loop; a step is 0.1 to 1 ms
 TURN_S = 1e-6           # the shortest time to sleep that is more than none
+LAST_ACCEPTED_S = 0.1   # at a stop: whose handshake is under way (the master lets no new one begin) is served yet
 ABORTED_S = 0.5         # how long aborted connections may take to end
 ORPHAN_GRACE_S = 2.0    # a worker whose master is gone finishes what it can in this time: its successors wait to start
 
@@ -120,7 +121,7 @@ class ProxyWorker(Worker):
         if self.plan is not None:
             # who has which share of a service's requests: an operator's word, a slow start, an ejection that has ended
             while self.plan.refresh(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000):
-                gevent.sleep(0)
+                gevent.sleep(TURN_S)
 
     def _follow(self) -> None:
         """Takes the newest plan from the board, compiles it between requests, and serves from it."""
@@ -155,7 +156,11 @@ class ProxyWorker(Worker):
         """Accepts nothing more, lets what is under way finish within the grace time, and ends the rest."""
         if self.compiling is not None:
             self.compiling.kill()
-        self.front.stop_accepting()
+        deadline = time.monotonic() + LAST_ACCEPTED_S
+        while self.front.accepting and not self.quick and time.monotonic() < deadline:
+            self._tick()
+            gevent.sleep(DRAIN_TICK_S)
+        self.front.stop_accepting(not self.quick)
         for listener in self.app.listeners.values():
             # closed here, not at the end: an address given up by a reload, or a killed master's, is free at once
             listener.sock.close()
