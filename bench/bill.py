@@ -84,6 +84,7 @@ FEATURES: Mapping[str, Feature] = {
     "+ leasttime": _with(balancer=", strategy: leasttime"),
     "+ hrw": _with(balancer=", strategy: hrw"),
     "+ passive health (statuses)": _with(balancer=", passiveHealthCheck: {statuses: true}"),
+    "+ p2c and passive health": _with(balancer=", strategy: p2c, passiveHealthCheck: {statuses: true}"),
     "+ sticky cookie": _with(balancer=STICKY),
     "+ sticky cookie, known": _known,
     "+ endpoint's own Host": _with(balancer=", passHostHeader: false"),
