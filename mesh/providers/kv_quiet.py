@@ -11,8 +11,8 @@ A store has no transactions that a writer must use: a service is a dozen keys, s
     an object without keys is gone, in the same way; an expired key is no other than a deleted one.
     a store without any key has been emptied: that is taken after EMPTY_S.
     after an accident (it did not answer, or is another process than before) losses are doubtful: they are taken after
-        DOUBT_S without any change, and the loss of everything not at all, since a store without a disk comes back like
-        that.  A key of the root's own name (SET traefik "") says that it is meant to be empty.
+        DOUBT_S without any change.  That of everything not at all, unless the store had keys since, since a store
+        without a disk comes back like that.  A key of the root's own name (SET traefik "") says that empty is meant.
     a store that does not answer for AWAY_S is away: what it said serves.
 """
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Steady:
         self._burst: float | None = None            # since when anything moves that is not a doubtful loss
         self._run = ""
         self._doubt_since: float | None = None      # an accident, or a start: what is missing may come back
+        self._was_filled = False                    # since then something stood there, so it has its memory
         self._failing: float | None = None
         self._away = ""
         self._looked = False
@@ -75,7 +76,8 @@ class Steady:
         had_accident = self._failing is not None or (run and self._run and run != self._run) or not self._looked
         self._run, self._failing, self._away, self._looked = run or self._run, None, "", True
         if had_accident:
-            self._doubt_since = now
+            self._doubt_since, self._was_filled = now, False
+        self._was_filled = self._was_filled or bool(pairs) or is_meant_empty
         if pairs != self._last:
             self._last, self._changed = pairs, now
         elif not self._moving and self._doubt_since is None:
@@ -85,7 +87,7 @@ class Steady:
         units = units_of(pairs)
         for unit in {*units, *self._taken, *self._moving}:
             self._judge(unit, units.get(unit, {}), now)
-        self._settle(now, bool(pairs) or is_meant_empty)
+        self._settle(now)
 
     def failed(self, why: str, now: float) -> None:
         """A look that came to nothing."""
@@ -109,8 +111,8 @@ class Steady:
         elif now - moving.since >= QUIET_S:
             moving.is_quiet = True
 
-    def _settle(self, now: float, is_filled: bool) -> None:
-        doubtful = self._doubtful(now, is_filled)
+    def _settle(self, now: float) -> None:
+        doubtful = self._doubtful(now)
         moving = {unit: each for unit, each in self._moving.items() if each.pairs or not doubtful}
         self._burst = (now if self._burst is None else self._burst) if moving else None
         rest = all(each.is_quiet for each in moving.values())
@@ -123,22 +125,22 @@ class Steady:
                     del self._moving[unit]
         if rest:
             self._burst = None
-        self._next = self._when(now, is_filled)
+        self._next = self._when(now)
 
-    def _doubtful(self, now: float, is_filled: bool) -> bool:
+    def _doubtful(self, now: float) -> bool:
         """Whether what is missing is not believed to be gone yet."""
         if self._doubt_since is not None:
             quiet_since = max(self._changed, self._doubt_since)
             # with nothing remembered here there may still be what a former agent remembers
-            if not is_filled or now - quiet_since < DOUBT_S:
+            if not self._was_filled or now - quiet_since < DOUBT_S:
                 return True
             self._doubt_since = None
         return not self._last and now - self._changed < EMPTY_S
 
-    def _when(self, now: float, is_filled: bool) -> float | None:
+    def _when(self, now: float) -> float | None:
         """When the next look is due, None where only a change makes one."""
         times = [each.since + QUIET_S for each in self._moving.values() if not each.is_quiet]
-        if self._doubt_since is not None and is_filled:
+        if self._doubt_since is not None and self._was_filled:
             times.append(max(self._changed, self._doubt_since) + DOUBT_S)
         if not self._last and self._moving:
             times.append(self._changed + EMPTY_S)

@@ -153,6 +153,17 @@ def test_a_restart_that_nobody_noticed_is_known_by_the_process_that_answers() ->
     assert looks.pairs == SHOP
 
 
+def test_keys_set_and_deleted_in_the_first_seconds_of_a_service_are_gone_in_the_end() -> None:
+    # a start is as doubtful as an accident, and an empty store was then never believed, whatever had stood there since
+    looks = Looks()
+    looks.see({})
+    looks.rest(SHOP)
+    looks.rest({})
+    assert looks.pairs == SHOP
+    looks.see({}, DOUBT_S)
+    assert looks.news == News({})
+
+
 def test_a_mark_says_that_an_empty_store_is_meant() -> None:
     looks = Looks(SHOP)
     looks.fail()
