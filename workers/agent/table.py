@@ -315,7 +315,9 @@ class Table:
         said, registered = self._overrides, self._registered
         for name, each in self._services.items():
             service, is_checked = for_people(name), each.how.health_check is not None
-            weights = {server.url: server.weight for server in each.how.servers}
+            weights: dict[str, int] = {}
+            for server in each.how.servers:         # one that is listed twice has both weights
+                weights[server.url] = weights.get(server.url, 0) + server.weight
             for url, slot in each.by_url.items():
                 key = service, url
                 cells = self._slots.words(slot) if slot >= 0 else None
