@@ -29,6 +29,7 @@ cdef class Service:
     cdef readonly tuple slots               # of the endpoints, as far as they have one
     cdef readonly Sticky sticky             # its cookie: for an endpoint, or for a child of a weighted one; None: it has none
     cdef Wrr turns                          # of the children; None for others
+    cdef int64_t nobody_ms                  # when none of the children could serve, last
     cdef Py_ssize_t spilt                   # turns that were nobody's of those that can serve
     cdef tuple values                       # of the cookie, for each child of a sticky weighted one
     cdef readonly bint sticks               # its own cookie, or that of a service below, may be asked for

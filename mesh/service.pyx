@@ -52,7 +52,7 @@ cdef class Service:
         self.name = name
         self.model = model
         self.endpoints, self.balance, self.slots = endpoints, balance, slots
-        self.children, self.turns = children, turns
+        self.children, self.turns, self.nobody_ms = children, turns, -1
         self.sticky = Sticky(model.how.sticky, name) if model is not None and model.how.sticky is not None else None
         if self.sticky is not None and children:
             self.values = tuple([cookie_value((<Service>child).name) for child in children])
@@ -73,8 +73,8 @@ cdef class Service:
     cdef Py_ssize_t _turn(self, int64_t now_ms) except -2:
         """The child whose turn it is; of those that can serve, where one can."""
         cdef Py_ssize_t first = self.turns.pick(), turn = first, look, count = len(self.children)
-        if first < 0:
-            return -1
+        if first < 0 or count == 1:
+            return first
         for look in range(LOOKS):
             if (<Service>self.children[turn]).can_serve(now_ms):
                 return turn
@@ -117,9 +117,12 @@ cdef class Service:
         """Whether there is an endpoint that may serve, at any level below; nobody's turn is taken."""
         if self.balance is not None:
             return self.balance.can_serve(now_ms)
+        if self.nobody_ms == now_ms:
+            return False
         for child in self.children:
             if (<Service>child).can_serve(now_ms):
                 return True
+        self.nobody_ms = now_ms         # by many ways down to the same services each is looked at once
         return False
 
     def take_turn(self, int64_t now_ms=0, client=0):

@@ -272,6 +272,12 @@ def test_where_no_child_can_serve_nobody_is_picked_and_a_weight_of_0_gets_nothin
     assert not planned(shop(service("dead"), weighted("all", dead=1)), slots).services["all"].can_serve(NOW)
 
 
+def test_many_ways_down_to_where_nobody_serves_are_not_gone_one_by_one(slots):
+    levels = [weighted(f"w{n}{side}", **{f"w{n + 1}a": 1, f"w{n + 1}b": 1}) for n in range(60) for side in "ab"]
+    plan = planned(shop(service("dead"), *levels, *(weighted(f"w60{side}", dead=1) for side in "ab")), slots)
+    assert plan.services["w0a"].take_turn(NOW) is None
+
+
 # One that is listed twice
 
 def test_an_endpoint_that_is_listed_twice_is_one_with_both_weights(slots):
