@@ -120,7 +120,7 @@ class ProxyWorker(Worker):
         if self.plan is not None:
             # who has which share of a service's requests: an operator's word, a slow start, an ejection that has ended
             while self.plan.refresh(time.monotonic_ns() // 1_000_000, time.time_ns() // 1_000_000):
-                gevent.sleep(0)
+                gevent.sleep(TURN_S)
 
     def _follow(self) -> None:
         """Takes the newest plan from the board, compiles it between requests, and serves from it."""
