@@ -505,6 +505,23 @@ def test_a_name_keeps_its_addresses_while_a_name_server_is_silent(monkeypatch, p
     over.set()
 
 
+def test_a_name_is_asked_again_after_a_thread_was_not_to_be_had(monkeypatch):
+    monkeypatch.setattr("workers.agent.probe_names.AGAIN_S", 0.0)
+    answers = iter([RuntimeError("can't start new thread"), None])
+
+    def look(name: str) -> tuple[str, ...]:
+        if error := next(answers):
+            raise error
+        return ("10.0.0.1",)
+
+    names, found = Names(look), []
+    names.find("a", found.append)
+    until(lambda: len(found) == 1)
+    names.find("a", found.append)
+    until(lambda: len(found) == 2)
+    assert found == [(), ("10.0.0.1",)]
+
+
 def test_thousands_that_share_a_name_do_not_keep_the_hub_from_others():
     names, told, seen = Names(lambda name: ("10.0.0.1",)), [], []
 

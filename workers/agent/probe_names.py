@@ -58,7 +58,8 @@ class Names:
         try:
             addresses: Addresses = self._pool.apply(self._look_up, (host,))
             keep_s = KEEP_S
-        except (OSError, ValueError):       # the latter: what is no name at all (an empty or too long label)
+        # ValueError: what is no name at all (an empty or too long label); RuntimeError: no thread is to be had
+        except (OSError, ValueError, RuntimeError):
             former = self._known.get(host)
             addresses, keep_s = former.addresses if former is not None else (), AGAIN_S
         if len(self._known) >= MOST_NAMES:
