@@ -191,6 +191,19 @@ def test_with_no_endpoint_that_may_serve_the_answer_is_a_503_at_once(
     assert service.in_flight(url(one)) == 0
 
 
+def test_a_weight_of_0_is_a_reason_that_is_told(table: Table, upstreams: list[Upstream]) -> None:
+    one, child = by_name(upstreams[0]), name()
+    service = table.serve(balanced(child, url(one)))
+    service.mark(url(one), 1 << WEIGHT_SHIFT)
+    answer = ask(table, service)
+    assert (answer.status, answer.value(b"retry-after")) == (503, b"1")
+    assert b"without a weight" in answer.body
+    answer = ask(table, table.serve(weighted(name(), (child, 0))))
+    assert (answer.status, answer.value(b"retry-after")) == (503, b"1")
+    assert b"no service behind the weighted one has a weight" in answer.body
+    assert one.requests == []
+
+
 def test_a_weighted_service_serves_as_long_as_one_child_can(table: Table, upstreams: list[Upstream]) -> None:
     one, two = by_name(upstreams[0]), by_name(upstreams[1])
     main, canary = name(), name()
