@@ -209,6 +209,10 @@ cdef class _Compiler:
         if (before is not None and before.model is not None and before.model.how == model.how
                 and before.children == children):
             return before
+        # Turns go on where the children are the same names: one of little weight would never have its own, if each
+        # edit of an endpoint below began them anew.
+        if before is not None and before.turns is not None and before.model.how.children == model.how.children:
+            return Service(name, model, (), None, (), children, before.turns)
         turns = Wrr([weight for _, weight in model.how.children], self.start)
         return Service(name, model, (), None, (), children, turns)
 
@@ -237,17 +241,28 @@ cdef class _Compiler:
             balance.add(server.url, server.weight, slots[number], cookie_value(server.url) if sticks else None)
             if number % ENDPOINTS_AT_ONCE == 0:
                 yield
+        if before is not None and before.balance is not None:
+            balance.go_on_from(before.balance)
         return Service(name, model, tuple(endpoints), balance, tuple(slots))
 
     def make_endpoints(self, str name, model, transport):
-        """The endpoints whose url can be used, their servers, and their slots."""
+        """The endpoints whose url can be used, their servers, and their slots.
+
+        One that is listed twice is one endpoint with both weights: else it would count twice where endpoints are
+        counted, and a request that it failed would be tried there again.
+        """
         said = self.dynamic.slots.get(name, ())
-        endpoints, servers, slots = [], [], []
+        endpoints, servers, slots, places = [], [], [], {}
         for number, server in enumerate(model.how.servers):
             try:
-                endpoints.append(self.endpoint(server.url, server.preserve_path, transport))
-                servers.append(server)
-                slots.append(said[number] if number < len(said) else -1)
+                endpoint = self.endpoint(server.url, server.preserve_path, transport)
+                place = places.setdefault(endpoint, len(endpoints))
+                if place < len(endpoints):
+                    servers[place] = replace(server, weight=servers[place].weight + server.weight)
+                else:
+                    endpoints.append(endpoint)
+                    servers.append(server)
+                    slots.append(said[number] if number < len(said) else -1)
             except ValueError as error:
                 self.left_out("services", model, error)
             if number % ENDPOINTS_AT_ONCE == 0:

@@ -29,10 +29,14 @@ cdef class Service:
     cdef readonly tuple slots               # of the endpoints, as far as they have one
     cdef readonly Sticky sticky             # its cookie: for an endpoint, or for a child of a weighted one; None: it has none
     cdef Wrr turns                          # of the children; None for others
+    cdef int64_t nobody_ms                  # when none of the children could serve, last
+    cdef Py_ssize_t spilt                   # turns that were nobody's of those that can serve
     cdef tuple values                       # of the cookie, for each child of a sticky weighted one
     cdef readonly bint sticks               # its own cookie, or that of a service below, may be asked for
-    cdef Service leaf(self)                 # this service, or the one below whose turn it is; weights of 0 give None
+    # This service, or the one below whose turn it is, of those that can serve; weights of 0 give None.
+    cdef Service leaf(self, int64_t now_ms)
     # The same for a client with these Cookie lines; what is to be told by Set-Cookie is appended to `told`.
     cpdef Service leaf_for(self, list cookies, list told, int64_t now_ms)
     cpdef bint can_serve(self, int64_t now_ms)
+    cdef Py_ssize_t _turn(self, int64_t now_ms) except -2
     cdef Py_ssize_t _kept_child(self, list cookies, int64_t now_ms) except -2

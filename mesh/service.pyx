@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from mesh.balance.sticky import cookie_value
 
+cdef enum:
+    LOOKS = 64                              # turns of children that cannot serve, before the others are searched
+
 _PLAIN = re.compile(r"[!-~]+")              # visible ASCII: nothing that could end a line of a request
 
 
@@ -49,23 +52,39 @@ cdef class Service:
         self.name = name
         self.model = model
         self.endpoints, self.balance, self.slots = endpoints, balance, slots
-        self.children, self.turns = children, turns
+        self.children, self.turns, self.nobody_ms = children, turns, -1
         self.sticky = Sticky(model.how.sticky, name) if model is not None and model.how.sticky is not None else None
         if self.sticky is not None and children:
             self.values = tuple([cookie_value((<Service>child).name) for child in children])
         self.sticks = self.sticky is not None or any([(<Service>child).sticks for child in children])
         self.pass_host_header = True if model is None else getattr(model.how, "pass_host_header", True)
 
-    cdef Service leaf(self):
+    cdef Service leaf(self, int64_t now_ms):
         # Children are made before their parents, so this ends.
         cdef Service service = self
         cdef Py_ssize_t turn
         while service.children:
-            turn = service.turns.pick()
+            turn = service._turn(now_ms)
             if turn < 0:
                 return None
             service = <Service>service.children[turn]
         return service
+
+    cdef Py_ssize_t _turn(self, int64_t now_ms) except -2:
+        """The child whose turn it is; of those that can serve, where one can."""
+        cdef Py_ssize_t first = self.turns.pick(), turn = first, look, count = len(self.children)
+        if first < 0 or count == 1:
+            return first
+        for look in range(LOOKS):
+            if (<Service>self.children[turn]).can_serve(now_ms):
+                return turn
+            turn = self.turns.pick()
+        self.spilt += 1
+        for look in range(count):
+            turn = (self.spilt + look) % count
+            if self.model.how.children[turn][1] > 0 and (<Service>self.children[turn]).can_serve(now_ms):
+                return turn
+        return first
 
     cpdef Service leaf_for(self, list cookies, list told, int64_t now_ms):
         """leaf() for a client with these Cookie lines, who stays with the children that they name while those can serve.
@@ -77,7 +96,7 @@ cdef class Service:
         while service.children:
             turn = service._kept_child(cookies, now_ms) if service.sticky is not None else -1
             if turn < 0:
-                turn = service.turns.pick()
+                turn = service._turn(now_ms)
                 if turn < 0:
                     return None
                 if service.sticky is not None:
@@ -98,14 +117,17 @@ cdef class Service:
         """Whether there is an endpoint that may serve, at any level below; nobody's turn is taken."""
         if self.balance is not None:
             return self.balance.can_serve(now_ms)
+        if self.nobody_ms == now_ms:
+            return False
         for child in self.children:
             if (<Service>child).can_serve(now_ms):
                 return True
+        self.nobody_ms = now_ms         # by many ways down to the same services each is looked at once
         return False
 
     def take_turn(self, int64_t now_ms=0, client=0):
         """The endpoint whose turn it is, through all levels, or None: leaf() and balance.pick() for Python."""
-        cdef Service service = self.leaf()
+        cdef Service service = self.leaf(now_ms)
         if service is None or service.balance is None:
             return None
         cdef Py_ssize_t index = service.balance.pick(now_ms, client)

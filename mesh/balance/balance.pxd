@@ -37,7 +37,9 @@ cdef class Balance:
 
     cdef int add(self, str url, object weight, Py_ssize_t slot, bytes value) except -1
     cpdef Py_ssize_t pick(self, int64_t now_ms, uint64_t client) noexcept       # index of the endpoint; -1: none may serve
-    cpdef Py_ssize_t another(self, int64_t now_ms, uint64_t client, list tried) # one not in tried (indexes); -1: none
+    # One not in tried (indexes), for a request of `picked_ms` (-1: of now); -1: none.
+    cpdef Py_ssize_t another(self, int64_t now_ms, uint64_t client, list tried, int64_t picked_ms=*)
+    cdef void go_on_from(self, Balance former) noexcept         # its turns
     cpdef bint can_serve(self, int64_t now_ms) noexcept
     cpdef Py_ssize_t kept(self, bytes value, int64_t now_ms)    # the endpoint of a cookie's value; -1: choose anew
     cpdef bytes cookie_of(self, Py_ssize_t index)               # its value

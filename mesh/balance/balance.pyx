@@ -21,6 +21,7 @@ from mesh.balance.sticky import cookie_value
 from mesh.health.passive cimport Ejection, confirm, eject, judge_of, spare, went_badly, went_well
 from mesh.shared.cells cimport cell_add, cell_cas, cell_fence, cell_load, cell_store
 from mesh.shared.slots cimport (
+    KEPT_MS,
     SLOT_CHANGED_MS,
     SLOT_EJECTED_MS,
     SLOT_FAILED_MS,
@@ -45,6 +46,7 @@ cdef enum:
 
     LOOKS = 64                      # turns that are passed over before the others are searched one by one
     FAILED_US = 1_000_000           # to leasttime a failure is an answer this late: refusing fast is not being fast
+    LAST_TRY_MS = KEPT_MS - 30_000  # after its first pick a request is not tried elsewhere any more
     SLOW_STEPS = 20                 # a slow start goes from 2 to 20 of these
     FIRST_STEP = 2
 
@@ -120,6 +122,10 @@ cdef class Balance:
         self.is_stale = True
         return 0
 
+    cdef void go_on_from(self, Balance former) noexcept:
+        """Turns go on where those of the former balance of this service were, however often it is edited."""
+        self.turn, self.members.random = former.turn, former.members.random
+
     # Whose turn it is
 
     cpdef Py_ssize_t pick(self, int64_t now_ms, uint64_t client) noexcept:
@@ -129,11 +135,14 @@ cdef class Balance:
             index = self._choose(now_ms, client, None)
         return index
 
-    cpdef Py_ssize_t another(self, int64_t now_ms, uint64_t client, list tried):
+    cpdef Py_ssize_t another(self, int64_t now_ms, uint64_t client, list tried, int64_t picked_ms=-1):
         """An endpoint whose index is not in `tried`, for one more try of a request; -1: there is none.
 
-        It may be one that only spill-over would have come to, but none with a weight of 0.
+        It may be one that only spill-over would have come to, but none with a weight of 0.  A request that was first
+        picked for at `picked_ms`, long ago, gets none: its plan may be a former one, and its slots a stranger's by now.
         """
+        if picked_ms >= 0 and now_ms - picked_ms >= LAST_TRY_MS:
+            return -1
         cdef Py_ssize_t index = self._choose(now_ms, client, tried), look, at
         if index < 0 and self._look_again(now_ms):
             index = self._choose(now_ms, client, tried)

@@ -24,6 +24,7 @@ cdef enum:
     MOST = 128
     AGE_BITS = 4
     LOOKS = 16                  # of a larger service so many are looked at, drawn at random
+    AHEAD_MS = 10000            # by so much another worker's sample may be newer than our look at the clock
 
 
 cdef Py_ssize_t of_least_time(Members *members, int64_t now_ms, list tried) noexcept:
@@ -58,14 +59,18 @@ cdef Py_ssize_t of_least_time(Members *members, int64_t now_ms, list tried) noex
     return best if best >= 0 or n <= LOOKS else scanned(members, now_ms, tried, -1)
 
 
+cdef inline uint32_t _age(int64_t word, int64_t now_ms) noexcept:
+    """How old the last sample is, in ms.  One by the clock before a reboot, or of weeks ago, is old, whatever it is."""
+    cdef uint32_t age = <uint32_t>now_ms - <uint32_t>(<uint64_t>word >> 32)
+    return 0 if age > <uint32_t>0xffffffff - AHEAD_MS else age
+
+
 cdef double _average(int64_t word, int64_t now_ms) noexcept:
     """What the average is worth now, in us; 0: nothing was measured yet."""
-    cdef uint32_t age = <uint32_t>now_ms - <uint32_t>(<uint64_t>word >> 32)
+    cdef uint32_t age = _age(word, now_ms)
     cdef double value = <uint32_t>word
     if value == 0:
         return 0
-    if <int64_t>age > (<int64_t>1 << 31):       # another worker's clock is ahead by a tick
-        return value
     if age >> HALF_LIFE_BITS >= 32:
         return 1e-3
     value /= <double>(<uint64_t>1 << (age >> HALF_LIFE_BITS))
@@ -75,14 +80,14 @@ cdef double _average(int64_t word, int64_t now_ms) noexcept:
 cdef void note_latency(int64_t *cells, int64_t first_byte_us, int64_t now_ms) noexcept:
     cdef int64_t seen = cell_load(cells + SLOT_LATENCY)
     cdef int64_t average = <uint32_t>seen
-    cdef uint32_t now = <uint32_t>now_ms, age = now - <uint32_t>(<uint64_t>seen >> 32)
-    cdef int64_t part = age >> AGE_BITS
+    cdef uint32_t now = <uint32_t>now_ms
+    cdef int64_t part = _age(seen, now_ms) >> AGE_BITS
     if first_byte_us > 0xffffffff:
         first_byte_us = 0xffffffff
     if average == 0:
         average = first_byte_us
     else:
-        if <int64_t>age > (<int64_t>1 << 31) or part < LEAST:
+        if part < LEAST:
             part = LEAST
         elif part > MOST:
             part = MOST

@@ -26,6 +26,7 @@ cdef enum:
     COUNT_MOST = 262143
     TICK_BITS = 6               # of the window's begin
     MOST_DOUBLINGS = 20
+    AHEAD_MS = 10000            # by so much another worker may have looked at the clock later than we did
 
 cdef uint64_t TICKS = (<uint64_t>1 << 28) - 1
 
@@ -54,7 +55,8 @@ cdef bint went_badly(int64_t *cells, const Judge *judge, int64_t now_ms) noexcep
     while True:
         seen = cell_load(cells + SLOT_IN_A_ROW)
         count, first = seen & ROW_MOST, seen >> ROW_BITS
-        if count == 0 or now_ms - first >= judge.window_ms:
+        # One that begins later than any worker could know of is by the clock before a reboot.
+        if count == 0 or now_ms - first >= judge.window_ms or first - now_ms > AHEAD_MS:
             count, first = 1, now_ms
         elif count < ROW_MOST:
             count += 1
@@ -75,7 +77,7 @@ cdef bint _count(int64_t *cells, const Judge *judge, int failed, int64_t now_ms)
         failures, requests, begun = word & COUNT_MOST, (word >> COUNT_BITS) & COUNT_MOST, word >> (2 * COUNT_BITS)
         age = (now - begun) & TICKS
         # An age of nearly all there is: another worker, whose clock is ahead by a tick, has begun it.
-        if requests == 0 or (<int64_t>age >= (length if length else 1) and age <= TICKS // 2):
+        if requests == 0 or (<int64_t>age >= (length if length else 1) and age <= TICKS - (AHEAD_MS >> TICK_BITS)):
             failures, requests, begun = failed, 1, now
         else:
             if requests == COUNT_MOST:

@@ -30,6 +30,10 @@ cpdef enum:
     STATE_WAITS = 16        # active health: it starts down and was not probed yet
     WEIGHT_SHIFT = 16
 
+    # A slot goes to another endpoint at the earliest so long after every worker has served a plan without its former
+    # one; a request that holds an older plan begins no try there when it is older than this less a margin.
+    KEPT_MS = 180_000
+
     KEY_BYTES = 504         # longest key
     ENTRY_BYTES = 512       # of the directory: a word with the key's length (0: the slot is free), then the key
 

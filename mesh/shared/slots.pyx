@@ -162,13 +162,16 @@ cdef class Slots:
         return cell_load(&self.head.changes)
 
     def key(self, Py_ssize_t slot):
-        """The name that has this slot; "" where it is free."""
+        """The name that has this slot; "" where it is free, or what stands there is no name."""
         self._check(slot)
         cdef char *entry = self._entries + slot * ENTRY_BYTES
         cdef int64_t length = cell_load(<int64_t *>entry)
         if not 0 < length <= KEY_BYTES:
             return ""
-        return entry[8:8 + length].decode("utf-8", "surrogatepass")
+        try:
+            return entry[8:8 + length].decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return ""           # damaged, or read while it was given to another one
 
     def find(self, str key):
         """The slot of a name, -1 where it has none; reads the whole directory."""

@@ -17,8 +17,9 @@ from pathlib import Path
 import gevent
 import pytest
 from probed_servers import WEB, WITHIN_S, Probing, free_port, until
-from table_memory import SIZES, Host, memory_of, service
+from table_memory import SIZES, Host, dynamic, memory_of, service
 
+from mesh.health.verdict import REFUSED
 from mesh.model import HealthCheck, Transport
 from mesh.shared.layout import Memory
 from mesh.shared.slots import SLOT_PROBED_MS, SLOT_PROBES
@@ -81,6 +82,18 @@ def test_a_check_that_is_edited_is_asked_in_the_new_way(probing, web):
     host.why(server.url)
     host.probe(server.url, path="/new")
     until(lambda: "/new" in server.paths())
+
+
+def test_a_probe_that_fails_while_its_check_is_taken_away_leaves_the_endpoint_up(probing):
+    host, url = probing(), f"http://127.0.0.1:{free_port()}"
+    check = HealthCheck(unhealthy_threshold=1, interval=LONG)
+    host.publish(service(WEB, url, check=check))
+    until(lambda: host.states() == {url: "down"})
+    host.table.assign(dynamic(service(WEB, url)))
+    host.table.probed(WEB, url, host.slot(WEB, url), check, REFUSED, 10)        # nothing is published yet
+    host.table.published(host.generation + 1)
+    until(lambda: not host.prober.targets)
+    assert (host.states(), host.seen(url).probes) == ({url: "up"}, 0)
 
 
 def test_a_check_that_is_taken_away_asks_no_more(probing, web):
@@ -422,6 +435,19 @@ def _no_socket(*_: object) -> socket.socket:
 
 # Names
 
+def test_what_looks_like_an_address_and_is_none_asks_no_resolver_on_the_hub(probing):
+    asked = []
+
+    def look(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        raise socket.gaierror(socket.EAI_NONAME, name)
+
+    host = probing(finder=Names(look))
+    host.probe("http://10.0.0.999:80", interval=LONG)
+    assert host.why("http://10.0.0.999:80") == "name not resolved"
+    assert asked == ["10.0.0.999"]
+
+
 def test_a_name_is_asked_at_its_addresses_in_turn(probing, web):
     host = probing(finder=Names(lambda name: ("::1", "127.0.0.1")))
     server = web()
@@ -459,6 +485,60 @@ def test_a_name_server_that_is_silent_holds_up_nobody(probing, web):
     assert host.why(server.url) == "well"
     assert host.why("http://orders.test") == "name not resolved in time"
     over.set()
+
+
+def test_a_name_keeps_its_addresses_while_a_name_server_is_silent(monkeypatch, probing, web):
+    monkeypatch.setattr("workers.agent.probe_names.KEEP_S", 0.0)
+    over, asked = threading.Event(), []
+
+    def look(name: str) -> tuple[str, ...]:
+        asked.append(name)
+        if len(asked) > 1:
+            over.wait(WITHIN_S)
+        return ("127.0.0.1",)
+
+    host, server = probing(finder=Names(look)), web()
+    url = f"http://orders.test:{server.port}"
+    host.probe(url, timeout=1.0, unhealthy_threshold=1)
+    until(lambda: host.seen(url).probes >= 20 or host.seen(url).error, "good probes, or a bad one")
+    assert (host.seen(url).error, len(asked)) == ("", 2)
+    over.set()
+
+
+def test_a_name_is_asked_again_after_a_thread_was_not_to_be_had(monkeypatch):
+    monkeypatch.setattr("workers.agent.probe_names.AGAIN_S", 0.0)
+    answers = iter([RuntimeError("can't start new thread"), None])
+
+    def look(name: str) -> tuple[str, ...]:
+        if error := next(answers):
+            raise error
+        return ("10.0.0.1",)
+
+    names, found = Names(look), []
+    names.find("a", found.append)
+    until(lambda: len(found) == 1)
+    names.find("a", found.append)
+    until(lambda: len(found) == 2)
+    assert found == [(), ("10.0.0.1",)]
+
+
+def test_thousands_that_share_a_name_do_not_keep_the_hub_from_others():
+    names, told, seen = Names(lambda name: ("10.0.0.1",)), [], []
+
+    def connect(addresses: tuple[str, ...]) -> None:
+        told.append(addresses)
+
+    for _ in range(500):
+        names.find("a", connect)
+
+    def watch() -> None:
+        while len(told) < 500:
+            seen.append(len(told))
+            gevent.sleep(0.0005)
+
+    gevent.spawn(watch).join(WITHIN_S)
+    assert len(told) == 500
+    assert max(after - before for before, after in zip(seen, [*seen[1:], 500], strict=True)) <= 100
 
 
 def test_a_name_keeps_its_addresses_when_it_cannot_be_resolved_any_more(monkeypatch):

@@ -28,6 +28,7 @@ from mesh.shared.slots import (
     STATE_LOCAL,
     STATE_WAITS,
     WEIGHT_SHIFT,
+    key_of,
 )
 from workers.agent import overrides
 from workers.agent.given import QUIET_S
@@ -61,7 +62,7 @@ def test_an_edit_moves_no_slot(host):
 def test_a_url_that_stands_twice_has_one_slot(host):
     slots = host.publish(service(WEB, A, B, A))[WEB]
     assert slots[0] == slots[2] != slots[1]
-    assert [each.url for each in host.table.endpoints()] == [A, B]
+    assert [(each.url, each.weight) for each in host.table.endpoints()] == [(A, 2), (B, 1)]
 
 
 def test_a_service_that_is_the_same_object_is_not_looked_at_again(host):
@@ -98,6 +99,19 @@ def test_one_that_had_no_slot_gets_one_when_there_are_some_again(host):
     host.publish(web)
     quiet(host)
     assert host.publish(web)[WEB][0] >= 0
+
+
+def test_a_slot_that_a_killed_agent_gave_and_did_not_set_up_is_set_up_by_its_successor(host):
+    host.publish(service(WEB, A, check=STARTS_DOWN))
+    host.memory.slots.give(key_of(WEB, B))
+    host.begin()
+    host.publish(service(WEB, A, B, check=STARTS_DOWN))
+    assert host.state(WEB, B) == STATE_WAITS
+    assert host.word(WEB, B, SLOT_SINCE_MS) > 0
+    host.begin()
+    host.table.probed(WEB, B, host.slot(WEB, B), STARTS_DOWN, WELL, 10)
+    host.publish(service(WEB, A, B, check=STARTS_DOWN))
+    assert host.state(WEB, B) == 0
 
 
 def quiet(host: Host, s: float = QUIET_S) -> None:

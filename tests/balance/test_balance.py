@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mesh.balance.balance import ENDED, balance_of
 from mesh.model import LoadBalancer, Server
 from mesh.shared.slots import (
+    KEPT_MS,
     SLOT_FAILED_MS,
     SLOT_FAILURES,
     SLOT_REQUESTS,
@@ -117,6 +118,13 @@ def test_a_refresh_where_nothing_has_changed_says_so():
     assert not balance.refresh(NOW + 100)
     host.mark(7, STATE_DOWN)            # somebody else's
     assert not balance.refresh(NOW + 200)
+
+
+def test_a_request_whose_plan_may_have_lost_its_slots_to_strangers_is_not_tried_elsewhere():
+    balance = Host().worker(0, [1, 1])
+    assert balance.another(NOW, 0, [0], NOW) == 1
+    assert balance.another(NOW + KEPT_MS - 30_001, 0, [0], NOW) == 1
+    assert balance.another(NOW + KEPT_MS - 30_000, 0, [0], NOW) == -1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

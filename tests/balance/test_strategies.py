@@ -158,6 +158,17 @@ def test_only_hrw_asks_for_the_client():
 
 # leasttime
 
+@pytest.mark.parametrize("later_ms", [30 * 86_400_000, -30 * 86_400_000 + NOW], ids=["drained for weeks", "a reboot"])
+def test_what_was_slow_by_a_clock_of_long_ago_is_tried_again(later_ms):
+    host = Host()
+    then = 31 * 86_400_000
+    balance = host.worker(0, [1, 1], "leasttime")
+    succeed(balance, 0, then, 900_000)
+    now = then + later_ms
+    succeed(balance, 1, now, 1_000)
+    assert balance.pick(now, 0) == 0
+
+
 def served(balance, latencies, count, now_ms=NOW, step_ms=10):
     """So many requests, one after the other, each answered as late as its endpoint does; who got how many."""
     counted = Counter()

@@ -214,6 +214,25 @@ def test_an_ejection_by_the_clock_before_a_reboot_is_over():
     assert host.load(0, SLOT_EJECTED_MS) == 0
 
 
+def test_a_row_by_the_clock_before_a_reboot_does_not_go_on():
+    host = Host()
+    fail(host.worker(0, [1, 1]), 0, 90 * 86_400_000, 4)
+    balance = host.worker(0, [1, 1])
+    for number in range(4):
+        fail(balance, 0, NOW + number)
+    assert host.ejected(NOW + 3) == set()
+    fail(balance, 0, NOW + 4)
+    assert host.ejected(NOW + 4) == {0}
+
+
+def test_a_window_by_the_clock_before_a_reboot_does_not_go_on():
+    host = Host()
+    mixture(host.worker(0, [1, 1], passive=RATIO), 0, 0, 19, 50 * 86_400_000)
+    balance = host.worker(0, [1, 1], passive=RATIO)
+    fail(balance, 0, NOW)
+    assert host.ejected(NOW) == set()
+
+
 # How many
 
 @pytest.mark.parametrize("endpoints, percent, most", [

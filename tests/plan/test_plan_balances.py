@@ -6,7 +6,7 @@ from plans_built import WEB, compiled, model, service, shop, steps_of, weighted
 
 from mesh.balance.balance import ENDED_BADLY, ENDED_WELL
 from mesh.balance.sticky import cookie_name, cookie_value
-from mesh.model import Cookie, Service, Weighted
+from mesh.model import Cookie, Passive, Service, Weighted
 from mesh.model_json import from_json, to_json
 from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_REQUESTS, STATE_DOWN, Slots, key_of, slots_size
 
@@ -223,3 +223,83 @@ def test_cookies_lead_through_all_levels():
     told = []
     plan.services["outer"].leaf_for([], told, NOW)
     assert [each.partition(b"=")[0] for each in told] == [b"in"]
+
+
+# Turns go on
+
+@pytest.mark.parametrize("strategy", ["wrr", "p2c"])
+def test_a_service_that_is_edited_all_the_time_serves_from_all_of_its_endpoints(slots, strategy):
+    urls, plan, served = [f"http://10.0.1.{number}:80" for number in range(30)], None, set()
+    for number in range(60):
+        edited = service("cart", *urls, strategy=strategy, panic_threshold=number % 2)
+        plan = planned(shop(edited), slots, plan)
+        served |= picked(plan, "cart", 2)
+    assert len(served) > 20
+
+
+def test_a_child_of_little_weight_has_its_turn_whatever_is_edited_below(slots):
+    plan, counted = None, 0
+    for number in range(100):
+        edited = service("cart", "http://10.0.0.1:80", panic_threshold=number % 2)
+        plan = planned(shop(edited, weighted("all", cart=19, stock=1)), slots, plan)
+        counted += picked(plan, "all", 1) == {"http://10.0.0.3:80"}
+    assert counted == 5
+
+
+# Children that cannot serve
+
+def test_a_child_where_nobody_serves_leaves_its_turns_to_the_others(slots):
+    plan = planned(shop(weighted("all", cart=99, stock=1)), slots)
+    for url in ("http://10.0.0.1:80", "http://10.0.0.2:80"):
+        slots.set_state(slot_of(slots, "cart", url), STATE_DOWN, STATE_DOWN)
+    both = planned(shop(service("cart", "http://10.0.0.1:80", "http://10.0.0.2:80", panic_threshold=0),
+                        weighted("all", cart=99, stock=1)), slots, plan)
+    assert picked(both, "all", 300) == {"http://10.0.0.3:80"}
+    told = []
+    sticky = planned(shop(service("cart", "http://10.0.0.1:80", "http://10.0.0.2:80", panic_threshold=0),
+                          *(each for each in family(cart=99, stock=1).services.values() if each.name == "all")), slots)
+    assert {sticky.services["all"].leaf_for([], told, NOW).name for _ in range(300)} == {"stock"}
+
+
+def test_the_turns_of_a_heavy_child_that_cannot_serve_are_spread_over_the_others(slots):
+    plan = planned(shop(service("dead"), weighted("all", dead=1_000_000, cart=1, stock=1)), slots)
+    assert picked(plan, "all", 40) == {"http://10.0.0.1:80", "http://10.0.0.2:80", "http://10.0.0.3:80"}
+
+
+def test_where_no_child_can_serve_nobody_is_picked_and_a_weight_of_0_gets_nothing(slots):
+    plan = planned(shop(service("dead"), weighted("all", dead=1, stock=0)), slots)
+    assert plan.services["all"].take_turn(NOW) is None
+    assert not planned(shop(service("dead"), weighted("all", dead=1)), slots).services["all"].can_serve(NOW)
+
+
+def test_many_ways_down_to_where_nobody_serves_are_not_gone_one_by_one(slots):
+    levels = [weighted(f"w{n}{side}", **{f"w{n + 1}a": 1, f"w{n + 1}b": 1}) for n in range(60) for side in "ab"]
+    plan = planned(shop(service("dead"), *levels, *(weighted(f"w60{side}", dead=1) for side in "ab")), slots)
+    assert plan.services["w0a"].take_turn(NOW) is None
+
+
+# One that is listed twice
+
+def test_an_endpoint_that_is_listed_twice_is_one_with_both_weights(slots):
+    one, two = "http://10.0.0.1:80", "http://10.0.0.2:80"
+    plan = planned(shop(service("cart", (one, 2), two, (one, 1))), slots)
+    cart = plan.services["cart"]
+    assert [each.url for each in cart.endpoints] == [one, two]
+    taken = [cart.take_turn(NOW).url for _ in range(40)]
+    assert (taken.count(one), taken.count(two)) == (30, 10)
+    assert cart.balance.another(NOW, 0, [0]) == 1
+    assert planned(from_json(to_json(shop(service("cart", (one, 2), two, (one, 1))))), slots,
+                   plan).services["cart"] is cart
+
+
+def test_an_endpoint_that_is_listed_twice_is_ejected_as_one_and_alone_never(slots):
+    one, two = "http://10.0.0.1:80", "http://10.0.0.2:80"
+    for urls, is_ejected in (((one, one, two), True), ((one, one), False)):
+        how = service("cart", *urls, passive=Passive(max_ejected=60), panic_threshold=0)
+        cart = planned(shop(how), slots).services["cart"]
+        for _ in range(20):
+            cart.balance.began(0)
+            cart.balance.ended(0, ENDED_BADLY, -1, NOW)
+        slot = slot_of(slots, "cart", one)
+        assert (slots.load(slot, SLOT_EJECTED_MS) > NOW) == is_ejected
+        slots.store(slot, SLOT_EJECTED_MS, 0)

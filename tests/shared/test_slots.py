@@ -51,6 +51,15 @@ def test_a_slot_that_was_given_back_is_given_again_and_remembers_nothing(slots):
     assert slots.find(KEY) == -1
 
 
+def test_a_name_that_is_damaged_is_no_name_and_its_slot_is_free(buffer, slots):
+    slot, used = slots.give(KEY), slots.give(OTHER)
+    at = buffer.index(b"http://10.0.0.1:8080")
+    buffer[at] = 0xff
+    after = Slots(buffer, 40, 8)
+    assert after.items() == [(used, OTHER)]
+    assert after.give(KEY) == slot
+
+
 def test_more_names_than_slots_are_refused_and_harm_nobody(slots):
     given = [slots.give(f"a\x1fhttp://10.0.0.{number}") for number in range(40)]
     assert sorted(given) == list(range(40))

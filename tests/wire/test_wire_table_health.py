@@ -191,6 +191,33 @@ def test_with_no_endpoint_that_may_serve_the_answer_is_a_503_at_once(
     assert service.in_flight(url(one)) == 0
 
 
+def test_a_weight_of_0_is_a_reason_that_is_told(table: Table, upstreams: list[Upstream]) -> None:
+    one, child = by_name(upstreams[0]), name()
+    service = table.serve(balanced(child, url(one)))
+    service.mark(url(one), 1 << WEIGHT_SHIFT)
+    answer = ask(table, service)
+    assert (answer.status, answer.value(b"retry-after")) == (503, b"1")
+    assert b"without a weight" in answer.body
+    answer = ask(table, table.serve(weighted(name(), (child, 0))))
+    assert (answer.status, answer.value(b"retry-after")) == (503, b"1")
+    assert b"no service behind the weighted one has a weight" in answer.body
+    assert one.requests == []
+
+
+def test_a_weighted_service_serves_as_long_as_one_child_can(table: Table, upstreams: list[Upstream]) -> None:
+    one, two = by_name(upstreams[0]), by_name(upstreams[1])
+    main, canary = name(), name()
+    both = table.serve(weighted(name(), (main, 19), (canary, 1)), balanced(main, url(one), panic_threshold=0),
+                       balanced(canary, url(two), panic_threshold=0))
+    first, other = Served(table, f"{main}@file"), Served(table, f"{canary}@file")
+    first.mark(url(one), STATE_DOWN)
+    assert served_by(table, both, 20) == {two.port: 20}
+    other.mark(url(two), STATE_DRAIN)
+    assert ask(table, both).status == 503
+    first.mark(url(one), 0, STATE_DOWN)
+    assert served_by(table, both, 20) == {one.port: 20}
+
+
 def test_a_service_without_endpoints_says_so(table: Table) -> None:
     answer = ask(table, table.serve(balanced(name())))
     assert (answer.status, answer.value(b"retry-after")) == (503, b"1")
@@ -458,6 +485,53 @@ def test_workers_that_leave_at_once_leave_nothing_under_way(two_workers: Table, 
     gate.set()
     for client in clients:
         client.close()
+
+
+def test_a_request_whose_service_has_left_the_plan_ends_as_any_other(
+        two_workers: Table, upstreams: list[Upstream]) -> None:
+    table, gate = two_workers, threading.Event()
+    one = upstreams[0].follow(held(gate))
+    gone = table.serve(balanced(name(), url(one), strategy="p2c"))
+    client = Client(table.address()).get(gone.host)
+    soon(lambda: gone.in_flight(url(one)) == 1)
+    del table.services[gone.name]
+    table.serve(balanced("left", url(upstreams[1])))
+    assert ask(table, gone).status == 404
+    assert gone.in_flight(url(one)) == 1
+    gate.set()
+    assert client.answer().status == 200
+    client.close()
+    soon(lambda: gone.in_flight(url(one)) == 0)
+    assert gone.told(url(one)) == (1, 0)
+
+
+def test_a_reload_under_load_loses_no_request_and_leaves_nothing_under_way(
+        two_workers: Table, upstreams: list[Upstream]) -> None:
+    table, over = two_workers, threading.Event()
+    for each in upstreams:
+        by_name(each)
+    service = table.serve(balanced(name(), *map(url, upstreams), strategy="p2c"))
+    statuses: Counter[int | str] = Counter()
+
+    def load() -> None:
+        while not over.is_set():
+            try:
+                statuses[ask(table, service).status] += 1
+            except Exception as error:
+                statuses[repr(error)] += 1
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    former = table.workers
+    table.signal(signal.SIGHUP)
+    until(lambda: not {*former} & {*table.workers} and len(table.workers) == 2, "others serve")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert {*statuses} == {200}
+    table.rest(service)
+    assert sum(service.told(url(each))[0] for each in upstreams) == statuses[200]
 
 
 def test_health_counts_and_requests_under_way_are_as_before_after_an_edit_a_reload_and_the_agent_s_death(

@@ -2,7 +2,7 @@
 
 Owns the agent's side of the directory in mesh/shared/slots.pyx.  A slot is taken back QUIET_S after its endpoint left:
 for so long every worker has served a plan without it, and nothing was under way there.  A request that holds an older
-plan might still try it, and must not count for a stranger.  Not for two threads at once.  Floor 3.
+plan might still try it until then, and must not count for a stranger.  Not for two threads at once.  Floor 3.
 """
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from mesh.shared.layout import Memory
 from mesh.shared.series import GAUGE_GENERATION, GAUGE_PID
-from mesh.shared.slots import DIVIDER, key_of
+from mesh.shared.slots import DIVIDER, KEPT_MS, key_of
 
-QUIET_S = 60.0
+QUIET_S = KEPT_MS / 1000
 
 
 @dataclass(slots=True)

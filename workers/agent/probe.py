@@ -232,4 +232,11 @@ class Probe:
 
 
 def _is_address(host: str) -> bool:
-    return ":" in host or (host[-1:].isdigit() and host.replace(".", "").isdigit())
+    """Whether a connect needs no resolver.  What only looks like an address (10.0.0.999) would ask one, on the hub."""
+    if ":" in host:
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True

@@ -174,6 +174,12 @@ class Prober:
     def _take_up(self, name: str, assigned: Assigned, transports: Mapping[str, Transport]) -> None:
         check = assigned.how.health_check
         wanted = {url: slot for url, slot in assigned.by_url.items() if slot >= 0} if check is not None else {}
+        if check is None and name in self._targets:
+            self._drop(name, {})
+            for slot in assigned.by_url.values():
+                if slot >= 0:
+                    self._table.unchecked(slot)
+            return
         self._drop(name, wanted)
         if check is None or not wanted:
             return

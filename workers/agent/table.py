@@ -157,12 +157,12 @@ class Table:
     def _join(self, service: str, url: str, others: int) -> tuple[int, bool]:
         """The slot of an endpoint that was not in the last plan, and whether it is new to those who serve."""
         slot, is_new, is_first = self._given.give(service, url)
-        if slot < 0 or not is_new:
+        # an agent that was killed between giving a slot and setting it up has left it without a date
+        if slot < 0 or not (is_new or not self._slots.load(slot, SLOT_CHANGED_MS)):
             return slot, False
         others -= not is_first          # one that comes back was counted
         if others > 0:
             self._slots.store(slot, SLOT_SINCE_MS, self._now_ms())      # slow start: the others had time to warm up
-        self._slots.store(slot, SLOT_CHANGED_MS, _unix_ms())
         if not self._is_first or others > 0:
             self._tell_some(Event(ENDPOINT_JOINED, for_people(service), url))
         return slot, True
@@ -178,11 +178,15 @@ class Table:
             mask |= VERDICT_MASK
             bits |= verdict
         slots.set_state(slot, bits, mask)
-        if (state ^ bits) & mask & ~STATE_LOCAL:
+        if is_new or (state ^ bits) & mask & ~STATE_LOCAL:
             slots.store(slot, SLOT_CHANGED_MS, _unix_ms())
-        if check is None and slots.load(slot, SLOT_PROBES):
+        if check is None:
+            self._forget_probes(slot)
+
+    def _forget_probes(self, slot: int) -> None:
+        if self._slots.load(slot, SLOT_PROBES):
             for word in (SLOT_PROBES, SLOT_PROBED_MS, SLOT_PROBE_US, SLOT_PROBE_WHY):
-                slots.store(slot, word, 0)
+                self._slots.store(slot, word, 0)
 
     def _leave(self, service: str, known: Assigned, after: Mapping[str, int]) -> None:
         for url, slot in known.by_url.items():
@@ -224,6 +228,11 @@ class Table:
         else:
             self.events.add(Event(ENDPOINT_UP, name, url, "up", _probes(row, "good")))
         return slots.load(slot, SLOT_STATE)
+
+    def unchecked(self, slot: int) -> None:
+        """No probe of this endpoint follows: a verdict that came after its check was taken away would never end."""
+        self._slots.set_state(slot, 0, VERDICT_MASK)
+        self._forget_probes(slot)
 
     # Words of operators and of instances, from any thread but the hub's: they wait for the disk
 
@@ -315,7 +324,9 @@ class Table:
         said, registered = self._overrides, self._registered
         for name, each in self._services.items():
             service, is_checked = for_people(name), each.how.health_check is not None
-            weights = {server.url: server.weight for server in each.how.servers}
+            weights: dict[str, int] = {}
+            for server in each.how.servers:         # one that is listed twice has both weights
+                weights[server.url] = weights.get(server.url, 0) + server.weight
             for url, slot in each.by_url.items():
                 key = service, url
                 cells = self._slots.words(slot) if slot >= 0 else None

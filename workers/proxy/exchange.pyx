@@ -242,9 +242,12 @@ cdef class Exchange(Trying):
         cdef int64_t dial_until_ms, until_ms
         cdef bint is_its_fault
         if outcome.endpoint is None:
-            if outcome.service is None or not outcome.service.endpoints:
+            if outcome.service is None:
+                return self.answer(503, b"no service behind the weighted one has a weight")
+            if not outcome.service.endpoints:
                 return self.answer(503, b"the service has no endpoint")
-            return self.answer(503, b"no endpoint of the service may serve now: down, ejected, drained or disabled")
+            return self.answer(503, b"no endpoint of the service may serve now: down, ejected, drained, disabled,"
+                                    b" without a weight, or not probed yet")
         while True:
             if how == TO_BEGIN:
                 pool = <Pool>outcome.endpoint.pool

@@ -56,7 +56,7 @@ class Resolver:
         for number, pool in enumerate(pools):
             host = pool.host.decode()
             if is_address(host):
-                pool.resolved([packed(host, pool.port)])
+                self._give(pool, [host])
             else:
                 by_name.setdefault(host, []).append(pool)
                 self._hand_out(host, [pool])
@@ -95,5 +95,17 @@ class Resolver:
     def _hand_out(self, host: str, pools: list[Any]) -> None:
         if host in self._known:
             for pool in pools:
-                pool.resolved([packed(address, pool.port) for address in self._known[host]])
+                self._give(pool, self._known[host])
+
+    def _give(self, pool: Any, addresses: Iterable[str]) -> None:
+        """Those that can be: one on an interface that is not there cannot, and costs its endpoint alone."""
+        found = []
+        for address in addresses:
+            try:
+                found.append(packed(address, pool.port))
+            except OSError as error:
+                if address not in self._failing:
+                    self._failing.add(address)
+                    self._log.warning("%s: %s", address, error.strerror or error)
+        pool.resolved(found)
 

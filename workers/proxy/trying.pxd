@@ -7,6 +7,7 @@ from workers.proxy.telling cimport Telling
 
 cdef class Trying(Telling):
     cdef Balance balance        # of the outcome's service
+    cdef int64_t picked_ms      # when its first endpoint was picked
     cdef Py_ssize_t trying      # index of the endpoint whose try is under way; -1: none is
     cdef int verdict            # what the try says of it, as far as that is known already
     cdef list failed            # indexes of the endpoints that were tried before; None: there are none

@@ -38,11 +38,12 @@ cdef class Trying(Telling):
         cdef Py_ssize_t index = -1
         cdef list cookies = None
         cdef bytes value
+        self.picked_ms = now_ms
         if service.sticks:
             cookies, self.told = self.request.header_values(b"cookie"), []
             service = service.leaf_for(cookies, self.told, now_ms)
         else:
-            service = service.leaf()
+            service = service.leaf(now_ms)
         if service is not None and service.balance is not None:
             self.outcome.service, self.balance = service, service.balance
             if service.sticky is not None:
@@ -69,7 +70,8 @@ cdef class Trying(Telling):
         self.wants_fresh = False
         if len(self.failed) >= TRIES:
             return False
-        index = self.balance.another(now // 1000, self.client.hashed() if self.balance.needs_client else 0, self.failed)
+        index = self.balance.another(now // 1000, self.client.hashed() if self.balance.needs_client else 0, self.failed,
+                                     self.picked_ms)
         if index < 0:
             return False
         self._try(index)
