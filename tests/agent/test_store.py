@@ -210,6 +210,15 @@ def test_a_key_of_overrides_that_is_no_hash_hurts_nobody(redis: Any, host: Host)
     until(lambda: host.state(ONE) == "drain")
 
 
+def test_bytes_that_are_no_text_hide_nothing_else(redis: Any, host: Host) -> None:
+    redis.set(b"mesh:instance:cart.shop:\xff\xfe", ONE)
+    redis.set("mesh:instance:cart.shop:latin", b"http://10.0.0.7/\xfc")
+    redis.hset("mesh:overrides:orders.shop", TWO, b"drain by J\xfcrg")
+    redis.set("mesh:instance:cart.shop:well", ONE)
+    until(lambda: ONE in host.known and host.state(TWO) == "drain", within_s=3.0)
+    until(lambda: document(redis, "orders.shop", TWO)["state"] == "drain")
+
+
 def test_a_word_is_there_for_an_endpoint_that_comes_later(redis: Any, host: Host) -> None:
     redis.hset("mesh:overrides:cart.shop", TWO, "disable")
     until(lambda: ("cart.shop", TWO) in host.table.overrides())
