@@ -29,6 +29,7 @@ class Event:
 
     `service` is the name for people (orders.shop, web@file), `what` the state or word that holds now, `why` the reason
     in words, `who` the person or host that did it.  `at_ms` is unix time; 0: whoever keeps it puts in the time.
+    `is_shared`: every host of the mesh sees the same, so it is enough that one of them tells the others.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Event:
     why: str = ""
     who: str = ""
     at_ms: int = 0
+    is_shared: bool = False
 
     def __str__(self) -> str:
         told = " ".join(filter(None, (self.kind, self.service, self.url, self.what)))

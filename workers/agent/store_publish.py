@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
-from mesh.health.events import OVERRIDE, Event
+from mesh.health.events import ENDPOINT_JOINED, ENDPOINT_LEFT, OVERRIDE, Event
 from mesh.store.keys import Keys
 from mesh.store.opinion import Opinion, Seen, opinion_of, spelled
 from mesh.store.pace import MANY, Pace, speaks
-from mesh.store.scripts import FIRST, OPINE, SWEEP
+from mesh.store.scripts import FIRST, OPINE, SWEEP, TELLS
 
 MOST_AT_ONCE = 50       # endpoints in one script: Redis does nothing else for so long (25 us each)
 MOST_EVENTS = 500       # told in one turn
@@ -199,26 +199,35 @@ class Publisher:
 class Teller:
     """Puts the events of this host into `events`, those of a time without Redis too, as far back as they are kept."""
 
-    def __init__(self, host: str, keys: Keys, events: Log) -> None:
-        self._host, self._keys, self._events = host, keys, events
+    def __init__(self, host: str, keys: Keys, pace: Pace, events: Log) -> None:
+        self._host, self._keys, self._pace, self._events = host, keys, pace, events
         self._after = 0
 
     def turn(self, client: Any, hosts: int) -> None:
         """Tells what has happened since."""
         for number, event in self._events.after(self._after)[:MOST_EVENTS]:
             if self._is_ours(client, event, hosts):
-                client.xadd(self._keys.events, _fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
+                client.xadd(self._keys.events, fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
             self._after = number
 
     def _is_ours(self, client: Any, event: Event, hosts: int) -> bool:
-        """Every host sees an operator's word, and the first tells of it; in a large mesh some tell of an endpoint."""
-        if event.kind == OVERRIDE:
-            return bool(run(client, FIRST, self._keys.told, f"{event.service} {event.url}",
-                            f"{event.what} {event.who} {event.why}"))
-        return not event.url or speaks(self._host, event.service, event.url, hosts)
+        """Of what every host sees, one tells; of an endpoint's health each that speaks of it, for eyes differ."""
+        if event.kind == OVERRIDE:          # a word is told once for all times: hosts that start later see it as news
+            return self._tells(client, event) and bool(run(
+                client, FIRST, self._keys.told, f"{event.service} {event.url}",
+                f"{event.what} {event.who} {event.why}"))
+        if not (event.url or event.is_shared):
+            return True
+        if not speaks(self._host, event.service or event.kind, event.url, hosts):
+            return False
+        is_same = event.is_shared or event.kind in (ENDPOINT_JOINED, ENDPOINT_LEFT)
+        return not is_same or self._tells(client, event)
+
+    def _tells(self, client: Any, event: Event) -> bool:
+        return bool(run(client, TELLS, self._keys.tells(event), self._host, int(self._pace.tells * 1000)))
 
 
-def _fields(event: Event, host: str) -> dict[Any, Any]:
+def fields(event: Event, host: str) -> dict[Any, Any]:
     """An event as it reads in redis-cli: when, what, where, why, who, and which host says so."""
     said = {"at": spelled(event.at_ms), "kind": event.kind, "service": event.service, "url": event.url,
             "what": event.what, "why": event.why, "who": event.who, "host": host}
