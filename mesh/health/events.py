@@ -16,11 +16,12 @@ ENDPOINT_LEFT = "endpoint-left"             # none does any more
 OVERRIDE = "override"                       # an operator's word, or its being taken back
 HOST_UP = "host-up"
 HOST_DOWN = "host-down"
+HOST_TWICE = "host-twice"                   # two hosts have the same name
 RELOAD = "reload"
 RELOAD_FAILED = "reload-failed"
 
 KINDS = (ENDPOINT_UP, ENDPOINT_DOWN, ENDPOINT_EJECTED, ENDPOINT_RETURNED, ENDPOINT_JOINED, ENDPOINT_LEFT, OVERRIDE,
-         HOST_UP, HOST_DOWN, RELOAD, RELOAD_FAILED)
+         HOST_UP, HOST_DOWN, HOST_TWICE, RELOAD, RELOAD_FAILED)
 
 
 @dataclass(frozen=True, slots=True)

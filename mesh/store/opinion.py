@@ -106,11 +106,13 @@ class HostSaid:
     started: str = ""
     last_seen: str = ""
     state: str = UP
+    twin: str = ""                  # the address of another host of the same name
 
     def to_json(self) -> str:
         return spaced({"state": self.state, "address": self.address, "version": self.version, "workers": self.workers,
                        "generation": self.generation, "load": self.load, "capacity": self.capacity,
-                       "lastSeen": self.last_seen, "started": self.started})
+                       "lastSeen": self.last_seen, "started": self.started,
+                       **({"twin": self.twin} if self.twin else {})})
 
 
 def host_went_down(text: str, now_ms: float) -> str:

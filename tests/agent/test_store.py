@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_running import QUICK, Host, RedisProcess, document, events, hosts_on, until
+from store_running import QUICK, Host, RedisProcess, document, events, hosts_on, let_pass, until
 
 ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 
@@ -154,6 +154,24 @@ def test_a_host_that_disappears_is_down_and_that_is_told_once(server: RedisProce
         until(lambda: [each["who"] for each in events(redis, "host-up")].count("host-c") == 2)
         assert len(events(redis, "host-down")) == 1
         hosts[2].store.close()
+
+
+def test_two_hosts_of_one_name_are_told(server: RedisProcess, redis: Any) -> None:
+    with hosts_on(server.reached, "host-a", "host-a"):
+        [said, *_] = until(lambda: events(redis, "host-twice"))
+        assert (said["who"], said["why"]) == (
+            "host-a", "another host, at 10.9.9.9, has this name too: give each a host.name of its own")
+        assert '"twin": "10.9.9.9"' in redis.hget("mesh:hosts", "host-a")
+
+
+def test_an_agent_that_comes_after_another_is_no_second_host(server: RedisProcess, redis: Any, host: Host) -> None:
+    host.store.close()
+    mark = redis.get("mesh:host:host-a")
+    with hosts_on(server.reached, "host-a"):
+        until(lambda: redis.get("mesh:host:host-a") != mark)
+        let_pass(5 * QUICK.beat)
+        assert events(redis, "host-twice") == []
+        assert '"twin"' not in redis.hget("mesh:hosts", "host-a")
 
 
 def test_a_host_that_went_for_good_is_forgotten(server: RedisProcess, redis: Any) -> None:

@@ -139,6 +139,11 @@ def test_hosts_are_up_while_their_heartbeat_lives(host: Host, redis: RedisRunnin
     assert "0.3 of 4" in text
 
 
+def test_two_hosts_of_one_name_have_a_line_of_their_own(host: Host, redis: RedisRunning) -> None:
+    redis.client.hset("mesh:hosts", "host-a", '{"address": "10.0.3.2", "twin": "10.0.3.9"}')
+    assert "two hosts are called host-a: 10.0.3.2 and 10.0.3.9;" in shown_by(host.static, hosts_seen, False)[1]
+
+
 def test_hosts_of_a_redis_that_is_away_cannot_be_told(tmp_path: Path) -> None:
     code, text = shown_by(Host(tmp_path, NOBODYS).static, hosts_seen, False)
     assert code == 1

@@ -20,7 +20,8 @@ from workers.commands.sight import Sight, failed, told, unix_ms
 AGAIN_S = 1.0
 
 _COLOURS = {"endpoint-up": "green", "endpoint-returned": "green", "host-up": "green", "endpoint-down": "red",
-            "endpoint-ejected": "red", "host-down": "red", "reload-failed": "red", "override": "yellow"}
+            "endpoint-ejected": "red", "host-down": "red", "host-twice": "red", "reload-failed": "red",
+            "override": "yellow"}
 
 
 def events(config: str | None, last: int, follow: bool, as_json: bool) -> int:
