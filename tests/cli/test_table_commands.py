@@ -137,7 +137,8 @@ def test_a_host_alone_lists_itself(host: Host) -> None:
 def test_events_without_a_redis_are_refused_with_the_reason(host: Host) -> None:
     code, text = shown_by(host.static, events_seen, 20, False, False)
     assert code == 1
-    assert text.startswith("events are kept in Redis, and this host has none")
+    assert text == ("events are kept in Redis, and this host has none (redis.embedded is false); what it sees itself"
+                    " stands in its log, in lines of the agent\n")
 
 
 def test_where_none_ever_ran_there_is_nothing_to_see(tmp_path: Path) -> None:

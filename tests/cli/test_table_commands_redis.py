@@ -118,6 +118,7 @@ def test_a_word_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     code, text = say(host.static, "drain", A)
     assert code == 1
     assert text.startswith("nothing was changed: Redis (127.0.0.1:1): ")
+    assert "until it is back, take the endpoint out of the files that name it, or stop it" in text
 
 
 def test_an_endpoint_of_other_hosts_alone_can_be_drained(host: Host, redis: RedisRunning) -> None:

@@ -26,6 +26,8 @@ LOOK_S = 0.05
 
 _SAYS = {DRAIN: "drains: what is under way and sticky sessions go on, nothing new comes",
          DISABLE: "is disabled: nothing is sent there"}
+_MEANWHILE = ("a word reaches the hosts by Redis alone; until it is back, take the endpoint out of the files that name"
+              " it, or stop it")
 _TAKES_BACK = {"undrain": DRAIN, "enable": DISABLE, "default": WEIGHT}
 _BACK = {DRAIN: "hostmesh undrain", DISABLE: "hostmesh enable", WEIGHT: "hostmesh weight ... default"}
 
@@ -95,7 +97,7 @@ class Word:
         sight = self.sight
         names, away = known(sight)
         if away:
-            raise Unclear(f"nothing was changed: {away}")
+            raise Unclear(f"nothing was changed: {away} ({_MEANWHILE})")
         words = sight.seen.said if sight.seen is not None else {}
         if not names:
             raise Unclear(sight.blind or "there are no services: no provider names one")
