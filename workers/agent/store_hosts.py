@@ -97,7 +97,7 @@ class Hosts:
 
     def _look_whose(self, client: Any, key: str, ttl_ms: int) -> None:
         """Whether the heartbeat that lives is our own; the first one may be a former agent's."""
-        mark = client.get(key) or ""
+        mark = str(client.get(key) or "")
         if mark == self._mark:
             if self._twin:
                 log.info("no other host is called %s any more", self._me)
@@ -105,9 +105,8 @@ class Hosts:
             return
         self._strange += not self._is_first
         if self._strange == TWICE:
-            _, address, *_ = *mark.split(" "), "?", "?"
-            self._twin = address
-            self._tell(Event(HOST_TWICE, what="twice", who=self._me, why=f"another host, at {address}, has this name"
+            self._twin = [*mark.split(" "), "?", "?"][1]
+            self._tell(Event(HOST_TWICE, what="twice", who=self._me, why=f"another host, at {self._twin}, has this name"
                              " too: give each a host.name of its own"))
         client.set(key, self._mark, px=ttl_ms)
 

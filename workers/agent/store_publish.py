@@ -24,6 +24,7 @@ from mesh.store.scripts import FIRST, OPINE, SWEEP, TELLS
 MOST_AT_ONCE = 50       # endpoints in one script: Redis does nothing else for so long (25 us each)
 MOST_EVENTS = 500       # told in one turn
 EVENTS_KEPT = 10_000    # in the stream, about
+RECENT_S = 60.0         # so long after it was taken out of use, an endpoint's requests under way are told at once
 SHARE = 10              # a look at the table is followed by a pause this many times as long
 
 Key = tuple[str, str]   # service (its name for people), url
@@ -48,6 +49,7 @@ class Publisher:
         self._alone: set[Key] = set()           # endpoints of which nobody spoke
         self._seen_changes: object = None
         self._is_stale = True
+        self._is_awaited = False                # somebody may wait for an endpoint that drains
         self._look_at = 0.0
         self._numbers_at = 0.0
         self._check_at = clock() + pace.check
@@ -75,7 +77,7 @@ class Publisher:
         """Finds out what is to be told, if there may be something."""
         changes = self._changes()
         with_numbers = now >= self._numbers_at
-        if not (self._is_stale or with_numbers or changes != self._seen_changes):
+        if not (self._is_stale or with_numbers or self._is_awaited or changes != self._seen_changes):
             return
         told, gone, seen = self._compare(hosts, with_numbers)
         # numbers that have waited since an earlier look go on to wait
@@ -117,6 +119,8 @@ class Publisher:
     def _compare(self, hosts: int, with_numbers: bool) -> tuple[dict[Key, Opinion], list[Key], set[Key]]:
         """What is to be told, what is to be taken back, and all that there is."""
         told, seen, silent = {}, set(), set()
+        recently = (time.time() - RECENT_S) * 1000
+        self._is_awaited = False
         for each in self._endpoints():
             key = each.service, each.url
             seen.add(key)
@@ -126,8 +130,11 @@ class Publisher:
                 silent.add(key)
                 continue
             before = self._told.get(key)
+            is_awaited = opinion.is_out and (opinion.in_flight or each.since_ms > recently)
+            self._is_awaited |= bool(is_awaited)
             if before is None or not before.is_same_but_numbers(opinion) or (
-                    with_numbers and before.numbers != opinion.numbers):
+                    with_numbers and before.numbers != opinion.numbers) or (
+                    opinion.is_out and before.in_flight != opinion.in_flight):
                 told[key] = opinion
         return told, [key for key in self._told if key not in seen or key in silent], seen
 
