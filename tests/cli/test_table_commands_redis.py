@@ -232,6 +232,18 @@ def test_who_takes_a_word_back_is_told_once(host: Host, redis: RedisRunning) -> 
     assert redis.client.hget("mesh:told", f"orders.shop {A}") == "no drain  "
 
 
+def test_a_word_is_taken_back_where_redis_is_full(host: Host, redis: RedisRunning) -> None:
+    say(host.static, "drain", A)
+    redis.client.config_set("maxmemory", 1)
+    try:
+        code, text = say(host.static, "drain", B)
+        assert (code, text[:20]) == (1, "nothing was changed:")
+        assert say(host.static, "undrain", A)[0] == 0
+        assert not redis.client.exists("mesh:overrides:orders.shop")
+    finally:
+        redis.client.config_set("maxmemory", 0)
+
+
 def test_of_several_addresses_one_that_answers_is_taken(tmp_path: Path, redis: RedisRunning) -> None:
     host = Host(tmp_path, RedisServer(("127.0.0.1:1", *redis.server.addresses))).shares()
     assert say(host.static, "drain", A)[0] == 0
