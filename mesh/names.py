@@ -23,6 +23,7 @@ KEY_INSTANCE = "instance:{service}:{id}"    # string with a TTL: url, or JSON wi
 KEY_EVENTS = "events"                       # stream, capped
 KEY_BORN = "born"                           # string: unix ms of when this Redis was found empty
 KEY_TOLD = "told"                           # hash: "service url" -> override: which are in mesh:events already
+KEY_TELLS = "tells:{what}"                  # string with a TTL: the host that tells of it, of all that see the same
 KEY_RELAY = "relay"                         # string with a TTL: the host that keeps the rosters of a large mesh
 KEY_ROSTER = "roster:{service}"             # string: JSON, id -> value of every instance of a service
 KEY_WATCH = "watch"                         # string with a TTL: the host that looks after the others just now

@@ -13,20 +13,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from redis import Redis as Client
 from redis import RedisError
 
 from mesh.model import Redis
-from mesh.names import KEY_INSTANCE
 from mesh.providers.instances import Instance, written
+from mesh.store.keys import Keys
+from mesh.store.opinion import has_drained
 from workers.stores import client_of
 
 UP, DRAINING, GONE = "up", "draining", "gone"
 AGAIN_S = 1.0           # between two tries while Redis is away
 ANSWER_S = 2.0          # for the instance's own answer
 LOOK_S = (0.05, 1.0)    # between two looks whether it answers: the first, and the most
+DRAINED_S = (0.2, 1.0)  # between two looks whether it has drained, and how long nothing may have been under way
 SILENT_S = 10.0         # after which it is told what is waited for
 
 
@@ -40,6 +43,7 @@ class Opened:
 
     client: Client
     key: str
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,17 @@ class Wanted:
     def opened(self) -> Opened:
         """The Redis as it is found now, before anything was said to it.  Raises NoRedis."""
         redis = self.find()
-        return Opened(client_of(redis.server),
-                      redis.prefix + KEY_INSTANCE.format(service=self.instance.service, id=self.instance.id))
+        keys = Keys(redis.prefix)
+        return Opened(client_of(redis.server), keys.instance(self.instance.service, self.instance.id), keys)
+
+    def has_drained(self, opened: Opened) -> bool:
+        """Whether no host has a request under way there, and none sends a new one, as they tell it.
+
+        Raises redis.RedisError, OSError.
+        """
+        client: Any = opened.client
+        document = client.hget(opened.keys.endpoints(self.instance.service), self.instance.url)
+        return bool(document) and has_drained(document, client.hgetall(opened.keys.hosts))
 
     def write(self, opened: Opened, draining: bool = False) -> None:
         """Puts it there for another `ttl_s`.  Raises redis.RedisError, OSError."""
@@ -100,6 +113,8 @@ class Registration:
         self._want = UP
         self._opened: Opened | None = None
         self._complaint = ""
+        self._idle_since = float("inf")
+        self.has_drained = False        # no host has had anything under way there for a moment
         self.reached = ""               # UP, DRAINING, GONE: what Redis was told last; "": nothing yet
 
     def start(self) -> None:
@@ -152,8 +167,26 @@ class Registration:
             self._say(f"{self._of.instance.service} {self._of.instance.url} is {_WORDS[want]}{again}")
         self._complaint = ""
         self._reach(want)
-        if want != GONE:
+        if want == DRAINING and not self.has_drained:
+            self._look_on(self._opened, time.monotonic() + self._of.ttl_s / 3)
+        elif want != GONE:
             self._rest(want, self._of.ttl_s / 3)
+
+    def _look_on(self, opened: Opened, until: float) -> None:
+        """Looks, until the heartbeat is due, whether its last request has ended on all hosts."""
+        step_s, moment_s = DRAINED_S
+        while self._want == DRAINING and time.monotonic() < until and not self.has_drained:
+            try:
+                is_idle = self._of.has_drained(opened)
+            except (RedisError, OSError):       # whoever waits goes on to, for as long as was asked
+                is_idle = False
+            now = time.monotonic()
+            self._idle_since = min(self._idle_since, now) if is_idle else float("inf")
+            if now - self._idle_since >= moment_s:
+                self.has_drained = True
+                self._moved()
+            else:
+                self._rest(DRAINING, min(step_s, max(0.0, until - now)))
 
     def _reach(self, state: str) -> None:
         if self.reached != state:

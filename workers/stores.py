@@ -26,16 +26,18 @@ ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, a
 def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0, text: bool = True) -> Client:
     """A client for whatever kind of Redis this is; `server.addresses` must not be empty.
 
-    Keys and values are str, or bytes without `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or
-    `answer_s` seconds at most; no call is sent twice.  Of several addresses of one server it takes the one whose turn
-    it is at this attempt; Sentinels and nodes of a Cluster are all known to one client.
+    Keys and values are str, with U+FFFD for what is no UTF-8 (one such key must not hide all others), or bytes without
+    `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most; no call is
+    sent twice.  Of several addresses of one server it takes the one whose turn it is at this attempt; Sentinels and
+    nodes of a Cluster are all known to one client.
     """
     server = with_password(server)
     hosts = [_split(address) for address in server.addresses]
     secured = _secured(server) if server.tls else {}
     told: dict[str, Any] = {
         "username": server.username or None, "password": server.password or None, **secured, **_times(answer_s),
-        "socket_keepalive": True, "decode_responses": text, "protocol": 2, "retry": Retry(NoBackoff(), 0)}
+        "socket_keepalive": True, "decode_responses": text, "encoding_errors": "replace", "protocol": 2,
+        "retry": Retry(NoBackoff(), 0)}
     if server.cluster:
         client: Any = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], **told)
         return client

@@ -49,6 +49,10 @@ class Leaving(Protocol):
         """It ends, or has ended."""
 
     @property
+    def has_drained(self) -> bool:
+        """Nothing is under way any more: there is no need to wait longer."""
+
+    @property
     def has_left(self) -> bool:
         """The last step is done."""
 
@@ -62,7 +66,7 @@ class CannotRun(Exception):
 
 
 class Wrapped:
-    """Runs one command; `wake` may be called from any thread when `has_left` may have changed."""
+    """Runs one command; `wake` may be called from any thread when `has_drained` or `has_left` may have changed."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], drain_s: float, stop_s: float,
                  leave_s: float = 2.0) -> None:
@@ -142,7 +146,7 @@ class Wrapped:
                 asked -= 1
                 drains = leaving.drain()
                 phase, until = "drains", now + self._drain_s if drains else now
-            if phase == "drains" and (asked or now >= until):
+            if phase == "drains" and (asked or now >= until or leaving.has_drained):
                 leaving.leave()
                 phase, until, asked = "leaves", now + self._leave_s, max(0, asked - 1)
             if phase == "leaves" and (asked or now >= until or leaving.has_left):

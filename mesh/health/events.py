@@ -16,11 +16,12 @@ ENDPOINT_LEFT = "endpoint-left"             # none does any more
 OVERRIDE = "override"                       # an operator's word, or its being taken back
 HOST_UP = "host-up"
 HOST_DOWN = "host-down"
+HOST_TWICE = "host-twice"                   # two hosts have the same name
 RELOAD = "reload"
 RELOAD_FAILED = "reload-failed"
 
 KINDS = (ENDPOINT_UP, ENDPOINT_DOWN, ENDPOINT_EJECTED, ENDPOINT_RETURNED, ENDPOINT_JOINED, ENDPOINT_LEFT, OVERRIDE,
-         HOST_UP, HOST_DOWN, RELOAD, RELOAD_FAILED)
+         HOST_UP, HOST_DOWN, HOST_TWICE, RELOAD, RELOAD_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Event:
 
     `service` is the name for people (orders.shop, web@file), `what` the state or word that holds now, `why` the reason
     in words, `who` the person or host that did it.  `at_ms` is unix time; 0: whoever keeps it puts in the time.
+    `is_shared`: every host of the mesh sees the same, so it is enough that one of them tells the others.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Event:
     why: str = ""
     who: str = ""
     at_ms: int = 0
+    is_shared: bool = False
 
     def __str__(self) -> str:
         told = " ".join(filter(None, (self.kind, self.service, self.url, self.what)))

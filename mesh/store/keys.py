@@ -4,6 +4,7 @@ Owns the passage between names.KEY_* and text, with the mesh's prefix in front. 
 """
 from __future__ import annotations
 
+from mesh.health.events import Event
 from mesh.names import (
     KEY_BORN,
     KEY_ENDPOINTS,
@@ -15,6 +16,7 @@ from mesh.names import (
     KEY_RELAY,
     KEY_ROSTER,
     KEY_SERVICES,
+    KEY_TELLS,
     KEY_TOLD,
     KEY_WATCH,
 )
@@ -78,6 +80,12 @@ class Keys:
         """(service, id) of an instance's key; the id may have colons in it, a mesh service has none."""
         service, _, id = key.removeprefix(self.all_instances).partition(":")
         return service, id
+
+    def tells(self, event: Event) -> str:
+        """Who tells of what all hosts see, for a while."""
+        what = event.what if event.url else ""      # a reload has another number on every host
+        about = event.kind, event.service, event.url, what, event.who, event.why
+        return self._prefix + KEY_TELLS.format(what=" ".join(filter(None, about)))
 
     def instance(self, service: str, id: str) -> str:
         """The key of an instance."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import orjson
 
 UP = "up"
+_OUT = ("drain", "disabled")            # nothing new is sent there
 _UNSAID = {"ejected": "its requests failed", "waits": "not probed yet", "drain": "the instance is about to leave"}
 
 
@@ -69,6 +70,15 @@ class Opinion:
         return self.facts == other.facts and self.core == other.core
 
     @property
+    def is_out(self) -> bool:
+        """Somebody may wait for the last request there to end."""
+        return self.core[0][1] in _OUT
+
+    @property
+    def in_flight(self) -> int:
+        return int(self.numbers[0][1])
+
+    @property
     def is_plain(self) -> bool:
         """Nothing is wrong and nobody said anything: others may speak for us."""
         return self.core[0] == ("state", UP)
@@ -106,11 +116,13 @@ class HostSaid:
     started: str = ""
     last_seen: str = ""
     state: str = UP
+    twin: str = ""                  # the address of another host of the same name
 
     def to_json(self) -> str:
         return spaced({"state": self.state, "address": self.address, "version": self.version, "workers": self.workers,
                        "generation": self.generation, "load": self.load, "capacity": self.capacity,
-                       "lastSeen": self.last_seen, "started": self.started})
+                       "lastSeen": self.last_seen, "started": self.started,
+                       **({"twin": self.twin} if self.twin else {})})
 
 
 def host_went_down(text: str, now_ms: float) -> str:
@@ -125,6 +137,19 @@ def is_forgotten(text: str, now_ms: float, after_s: float) -> bool:
     """Whether a host has been down for so long that nobody asks for it any more."""
     down = read_object(text).get("down", "")
     return isinstance(down, str) and bool(down) and down < spelled(now_ms - after_s * 1000)
+
+
+def has_drained(document: str, hosts: Mapping[str, str]) -> bool:
+    """Whether every host says of an endpoint that it sends nothing new there and has nothing under way.
+
+    `hosts` is the whole of mesh:hosts.  Where one that is up says nothing (only some of many do), it is False.
+    """
+    opinions = read_object(document).get("opinions")
+    if not isinstance(opinions, dict) or not opinions:
+        return False
+    silent = [name for name, said in hosts.items() if name not in opinions and not is_down(said)]
+    return not silent and all(isinstance(each, dict) and each.get("state") in _OUT and each.get("inFlight") == 0
+                              for each in opinions.values())
 
 
 def is_down(text: str) -> bool:

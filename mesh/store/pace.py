@@ -34,6 +34,7 @@ class Pace:
     grace: float = 15.0             # for an instance whose own TTL is not known
     retry: float = 0.5              # first wait after a failure; doubles up to `retry_most`
     retry_most: float = 5.0
+    tells: float = 10.0             # so long after one host has told of it, no other says the same
     forget: float = 86400.0         # a host that went down is listed for so long
 
     def stretched(self, interval: float, hosts: int) -> float:

@@ -132,6 +132,15 @@ if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET
 return 1
 """
 
+# KEYS: a string.  ARGV: host, ms.  Answers 1 to the host that tells, which goes on to do so until it was silent for so
+# long.  What comes and goes and comes again is told each time that way; another host that sees it late says nothing.
+TELLS = """
+local one = redis.call('GET', KEYS[1])
+if one and one ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
 # KEYS: a hash.  ARGV: field, value.  Answers 1 to the first who says so.
 FIRST = """
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return 0 end

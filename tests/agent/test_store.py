@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_running import QUICK, Host, RedisProcess, document, events, hosts_on, until
+from store_running import QUICK, Host, RedisProcess, document, events, hosts_on, let_pass, until
 
 ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 
@@ -156,6 +156,24 @@ def test_a_host_that_disappears_is_down_and_that_is_told_once(server: RedisProce
         hosts[2].store.close()
 
 
+def test_two_hosts_of_one_name_are_told(server: RedisProcess, redis: Any) -> None:
+    with hosts_on(server.reached, "host-a", "host-a"):
+        [said, *_] = until(lambda: events(redis, "host-twice"))
+        assert (said["who"], said["why"]) == (
+            "host-a", "another host, at 10.9.9.9, has this name too: give each a host.name of its own")
+        assert '"twin": "10.9.9.9"' in redis.hget("mesh:hosts", "host-a")
+
+
+def test_an_agent_that_comes_after_another_is_no_second_host(server: RedisProcess, redis: Any, host: Host) -> None:
+    host.store.close()
+    mark = redis.get("mesh:host:host-a")
+    with hosts_on(server.reached, "host-a"):
+        until(lambda: redis.get("mesh:host:host-a") != mark)
+        let_pass(5 * QUICK.beat)
+        assert events(redis, "host-twice") == []
+        assert '"twin"' not in redis.hget("mesh:hosts", "host-a")
+
+
 def test_a_host_that_went_for_good_is_forgotten(server: RedisProcess, redis: Any) -> None:
     quick = {**{name: getattr(QUICK, name) for name in QUICK.__slots__}, "forget": 0.5}
     redis.hset("mesh:hosts", "host-x", '{"state": "up"}')
@@ -208,6 +226,15 @@ def test_a_key_of_overrides_that_is_no_hash_hurts_nobody(redis: Any, host: Host)
     redis.set("mesh:overrides:cart.shop", "drain")
     redis.hset("mesh:overrides:orders.shop", ONE, "drain")
     until(lambda: host.state(ONE) == "drain")
+
+
+def test_bytes_that_are_no_text_hide_nothing_else(redis: Any, host: Host) -> None:
+    redis.set(b"mesh:instance:cart.shop:\xff\xfe", ONE)
+    redis.set("mesh:instance:cart.shop:latin", b"http://10.0.0.7/\xfc")
+    redis.hset("mesh:overrides:orders.shop", TWO, b"drain by J\xfcrg")
+    redis.set("mesh:instance:cart.shop:well", ONE)
+    until(lambda: ONE in host.known and host.state(TWO) == "drain", within_s=3.0)
+    until(lambda: document(redis, "orders.shop", TWO)["state"] == "drain")
 
 
 def test_a_word_is_there_for_an_endpoint_that_comes_later(redis: Any, host: Host) -> None:

@@ -75,6 +75,16 @@ def test_whoever_saw_trouble_is_silent_when_it_is_over(redis: Any) -> None:
     assert telling.turn(1.0) == before
 
 
+def test_requests_under_way_at_an_endpoint_that_drains_are_told_at_once(redis: Any) -> None:
+    telling = Telling(redis, 2, replace(QUICK, numbers=1e9), many=2)
+    telling.turn()
+    url = telling.becomes(0, state="drain", in_flight=3)
+    for left in (3, 1, 0):
+        telling.endpoints[0] = replace(telling.endpoints[0], in_flight=left)    # no change that anybody hears of
+        telling.turn(1.0)
+        assert document(redis, "orders.shop", url)["inFlight"] == left
+
+
 def test_what_is_here_is_always_spoken_of(redis: Any) -> None:
     telling = Telling(redis, MANY, replace(QUICK, check=1e9))
     url = telling.becomes(0, local=True)

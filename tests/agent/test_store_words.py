@@ -3,13 +3,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.store.keys import Keys
-from mesh.store.opinion import HostSaid, host_went_down, is_down, is_forgotten, opinion_of, read_object, spelled
+from mesh.store.opinion import (
+    HostSaid,
+    has_drained,
+    host_went_down,
+    is_down,
+    is_forgotten,
+    opinion_of,
+    read_object,
+    spelled,
+)
 from mesh.store.pace import MANY, Pace, speaks
 from workers.agent.states import EndpointState
 
@@ -115,3 +125,28 @@ def test_in_a_large_mesh_about_as_many_speak_of_each_endpoint() -> None:
 def test_intervals_grow_with_the_mesh_and_not_before() -> None:
     pace = Pace()
     assert [pace.stretched(5.0, hosts) for hosts in (1, MANY, 10 * MANY)] == [5.0, 5.0, 50.0]
+
+
+# Whether an endpoint that drains has drained
+
+OUT, BUSY, IN = {"state": "drain", "inFlight": 0}, {"state": "drain", "inFlight": 2}, {"state": "up", "inFlight": 0}
+HOSTS = {"host-a": '{"state": "up"}', "host-b": '{"state": "up"}', "host-c": '{"state": "down"}'}
+
+
+@pytest.mark.parametrize("opinions, is_over", [
+    ({"host-a": OUT, "host-b": OUT}, True),
+    ({"host-a": OUT, "host-b": {"state": "disabled", "inFlight": 0}}, True),
+    ({"host-a": OUT, "host-b": BUSY}, False),
+    ({"host-a": OUT, "host-b": IN}, False),                     # it has not heard of the drain yet
+    ({"host-a": OUT}, False),                                   # a host that is up says nothing
+    ({"host-a": OUT, "host-b": OUT, "host-c": BUSY}, False),    # its workers may live on
+    ({"host-a": OUT, "host-b": {"state": "drain"}}, False),
+    ({"host-a": OUT, "host-b": "out"}, False),
+    ({}, False)])
+def test_a_drain_is_over_when_no_host_has_anything_under_way(opinions: dict[str, Any], is_over: bool) -> None:
+    assert has_drained(json.dumps({"opinions": opinions}), HOSTS) is is_over
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"opinions": []}'])
+def test_a_drain_of_which_nothing_can_be_read_is_not_over(text: str) -> None:
+    assert not has_drained(text, HOSTS)

@@ -128,6 +128,11 @@ class Registry:
         found = self.client.get("mesh:instance:orders.shop:one")
         return None if found is None else json.loads(str(found))
 
+    def tells(self, host: str, state: str, in_flight: int) -> None:
+        """What a host says of the instance."""
+        said = json.dumps({"opinions": {host: {"state": state, "inFlight": in_flight}}})
+        self.client.hset("mesh:endpoints:orders.shop", self.url, said)
+
     @property
     def program(self) -> int:
         """The program's pid."""

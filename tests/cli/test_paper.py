@@ -98,3 +98,18 @@ def test_a_status_with_everything_wrong_is_told_whole() -> None:
                   "/d/a.yml:1:2: error: http.routers.a: is wrong (try again)"):
         assert words in told, words
     assert told.index("error       /d/a.yml") < told.index("ok          /d/b.yml")
+
+
+def test_what_others_wrote_moves_no_cursor() -> None:
+    stream = Terminal()
+    paper = Paper(stream, True)
+    paper.line(f"by {paper.painted('ann', fg='red')}\t\x1b[2J\x1b]0;title\x07\x9b1A")
+    assert stream.getvalue() == "by \x1b[31mann\x1b[0m\t?[2J?]0;title??1A\n"
+
+
+def test_a_letter_that_the_terminal_does_not_have_ends_no_command() -> None:
+    below = io.BytesIO()
+    stream = io.TextIOWrapper(below, "ascii")
+    Paper(stream).line("L\xfcfter")
+    stream.flush()
+    assert below.getvalue() == b"L?fter\n"

@@ -90,6 +90,20 @@ def test_term_drains_then_deregisters_then_stops(registry: Registry) -> None:
     assert registry.noted("TERM") == [False], "the key had gone before the program was asked to end"
 
 
+def test_a_drain_ends_when_no_host_has_anything_under_way(registry: Registry) -> None:
+    process = registry.run("--drain", "1h")
+    registry.registered()
+    registry.client.hset("mesh:hosts", "host-a", '{"state": "up"}')
+    registry.tells("host-a", "drain", 2)
+    process.send_signal(signal.SIGTERM)
+    until(lambda: (registry.value or {}).get("state") == "drain", "a mark")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    registry.tells("host-a", "drain", 0)
+    assert process.wait(10) == 0
+    assert registry.noted("TERM") == [False]
+
+
 def test_ctrl_c_does_the_same(registry: Registry) -> None:
     process = registry.run(*QUICK)
     registry.registered()

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 from hosts_seen import A, B, C, Host, say, services, shown_by
 
+from mesh.providers.instances import Instance
+from mesh.providers.published import Published
 from mesh.shared.layout import FACT_AGENT_PID
 from mesh.shared.slots import (
     SLOT_EJECTED_MS,
@@ -25,6 +27,7 @@ from mesh.shared.slots import (
     STATE_DRAIN,
     WEIGHT_SHIFT,
 )
+from workers.agent.instances import Instances
 from workers.cli import main
 from workers.commands.endpoints import endpoints_seen
 from workers.commands.events import events_seen
@@ -82,6 +85,17 @@ def test_an_endpoint_that_is_ejected_says_until_when(host: Host) -> None:
     assert "its requests failed; it is tried again in" in text
 
 
+def test_an_endpoint_that_registered_itself_says_by_what_and_where(host: Host) -> None:
+    instances = Instances()
+    instances.replace("redis", [Instance("orders.shop", A, host="host-b")])
+    instances.replace("systemd", [Instance("orders.shop", B)])
+    host.memory.sources.write(Published(instances=instances.to_json()).to_json())
+    _, text = shown_by(host.static, endpoints_seen, "orders.shop", False)
+    assert line_with(text, A).endswith("  redis on host-b")
+    assert line_with(text, B).endswith("  systemd")
+    assert line_with(text, C).endswith("  file")
+
+
 @pytest.mark.parametrize("said", ["orders.shop", "orders.shop@mesh", "orders.shop.mesh"])
 def test_a_service_goes_by_any_of_its_names(host: Host, said: str) -> None:
     assert shown_by(host.static, endpoints_seen, said, False)[0] == 0
@@ -123,7 +137,8 @@ def test_a_host_alone_lists_itself(host: Host) -> None:
 def test_events_without_a_redis_are_refused_with_the_reason(host: Host) -> None:
     code, text = shown_by(host.static, events_seen, 20, False, False)
     assert code == 1
-    assert text.startswith("events are kept in Redis, and this host has none")
+    assert text == ("events are kept in Redis, and this host has none (redis.embedded is false); what it sees itself"
+                    " stands in its log, in lines of the agent\n")
 
 
 def test_where_none_ever_ran_there_is_nothing_to_see(tmp_path: Path) -> None:

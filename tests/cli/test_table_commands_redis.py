@@ -118,6 +118,7 @@ def test_a_word_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     code, text = say(host.static, "drain", A)
     assert code == 1
     assert text.startswith("nothing was changed: Redis (127.0.0.1:1): ")
+    assert "until it is back, take the endpoint out of the files that name it, or stop it" in text
 
 
 def test_an_endpoint_of_other_hosts_alone_can_be_drained(host: Host, redis: RedisRunning) -> None:
@@ -137,6 +138,11 @@ def test_hosts_are_up_while_their_heartbeat_lives(host: Host, redis: RedisRunnin
     assert lines(text, "host-a (here)")[0].split()[0] == "up"
     assert lines(text, "host-b")[0].split()[0] == "down"
     assert "0.3 of 4" in text
+
+
+def test_two_hosts_of_one_name_have_a_line_of_their_own(host: Host, redis: RedisRunning) -> None:
+    redis.client.hset("mesh:hosts", "host-a", '{"address": "10.0.3.2", "twin": "10.0.3.9"}')
+    assert "two hosts are called host-a: 10.0.3.2 and 10.0.3.9;" in shown_by(host.static, hosts_seen, False)[1]
 
 
 def test_hosts_of_a_redis_that_is_away_cannot_be_told(tmp_path: Path) -> None:
@@ -224,6 +230,18 @@ def test_who_takes_a_word_back_is_told_once(host: Host, redis: RedisRunning) -> 
     assert [(each["kind"], each["url"], each["what"], each["who"], each["why"]) for each in events] == [
         ("override", A, "no drain", who, "the kernel is new")]
     assert redis.client.hget("mesh:told", f"orders.shop {A}") == "no drain  "
+
+
+def test_a_word_is_taken_back_where_redis_is_full(host: Host, redis: RedisRunning) -> None:
+    say(host.static, "drain", A)
+    redis.client.config_set("maxmemory", 1)
+    try:
+        code, text = say(host.static, "drain", B)
+        assert (code, text[:20]) == (1, "nothing was changed:")
+        assert say(host.static, "undrain", A)[0] == 0
+        assert not redis.client.exists("mesh:overrides:orders.shop")
+    finally:
+        redis.client.config_set("maxmemory", 0)
 
 
 def test_of_several_addresses_one_that_answers_is_taken(tmp_path: Path, redis: RedisRunning) -> None:

@@ -184,6 +184,11 @@ def test_an_operators_word_on_one_host_is_obeyed_on_the_others_and_told_with_nam
         until(every(there.hosts, lambda host: all(knows(host, "b1") for _ in range(4))), "nobody is sent there", 3.0)
         until(lambda: "its disk is full" in str(there.redis.client.xrevrange("mesh:events", count=20)), "it is told")
         assert "its disk is full" in there.b.cli("endpoints", "orders.shop").stdout
+        assert there.c.cli("undrain", "orders.shop", drained.url).returncode == 0
+        until(every(there.hosts, lambda host: knows(host, "a1")), "it serves again everywhere")
+        told = [(each["kind"], each.get("what")) for _, each in there.redis.client.xrange("mesh:events")
+                if each.get("url") == drained.url]
+        assert sorted(told) == [("endpoint-joined", None), ("override", "drain"), ("override", "no drain")]
 
 
 def test_hosts_that_disagree_follow_their_own_eyes_and_both_opinions_are_seen(there: There) -> None:

@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 
-from mesh.health.override import DRAIN
 from mesh.model import Dynamic, Static
 from mesh.names import PRODUCT
 from mesh.providers.catalog import Settled
@@ -22,8 +21,8 @@ from workers.agent.instances import Instances
 from workers.agent.kv import Kv
 from workers.agent.publish import Found, Publisher, restore
 from workers.agent.sources import Followed, Sources
-from workers.agent.states import Registered
 from workers.agent.static_file import StaticFile
+from workers.agent.store_follow import SOURCE
 from workers.agent.table import Table
 from workers.agent.watch import Inbox
 from workers.keeper import Backoff
@@ -119,13 +118,15 @@ class Disk:
                     settled, catalog = sources.settle(), sources.catalog.to_json()
                 has_joined = self._instances.version != joined and now >= join_at
                 if paths or news or first or has_joined or now >= publish_again:
+                    told_by = {*paths} - {sources.store} | self._instances.take_news() - {SOURCE}
+                    is_shared = not (told_by or news or first)
                     if has_joined and not first:
                         paths = [*paths, "instances"]
                     joined = self._instances.version        # before they are read: what comes in between comes again
                     if has_joined or first:
-                        self._table.registered(_told_of(self._instances))
+                        self._table.registered(self._instances.registered())
                     publisher.publish(_found(joiner.settle(settled, self._instances.by_service()), catalog, sources,
-                                             static_file, paths, self._instances.to_json()))
+                                             static_file, paths, self._instances.to_json(), is_shared))
                     first, self._has_told = False, True
                     join_at = time.monotonic() + GATHER_S
                     publish_again = now + AGAIN_S if publisher.is_refused else float("inf")
@@ -140,17 +141,12 @@ class Disk:
                 static_followed.close()
 
 
-def _told_of(instances: Instances) -> dict[tuple[str, str], Registered]:
-    return {key: Registered(each.source, each.host, DRAIN if each.draining else "", each.meta)
-            for key, each in instances.by_endpoint().items()}
-
-
 def _found(settled: Settled, catalog: bytes, sources: Sources, static_file: StaticFile, paths: list[str],
-           instances: bytes) -> Found:
+           instances: bytes, is_shared: bool) -> Found:
     problems = (*static_file.problems, *settled.problems)
     static_path = static_file.files.filename
     known = [*sources.catalog.files, *([static_path] if static_path and static_file.digest else [])]
     missing = [problem.place.file for problem in problems
                if problem.code == "unreadable" and NO_FILE in problem.message]
     return Found(settled, catalog, states(known, problems, missing), static_file.problems, static_file.digest,
-                 tuple(paths), instances)
+                 tuple(paths), instances, is_shared)

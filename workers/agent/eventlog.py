@@ -12,13 +12,13 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from mesh.health.events import ENDPOINT_DOWN, ENDPOINT_EJECTED, HOST_DOWN, Event
+from mesh.health.events import ENDPOINT_DOWN, ENDPOINT_EJECTED, HOST_DOWN, HOST_TWICE, Event
 from mesh.names import PRODUCT
 
 MOST_EVENTS = 4096
 MOST_LINES = 50         # of the log within LINES_S: when a rack goes, five thousand endpoints go with it
 LINES_S = 10.0
-_BAD = (ENDPOINT_DOWN, ENDPOINT_EJECTED, HOST_DOWN)
+_BAD = (ENDPOINT_DOWN, ENDPOINT_EJECTED, HOST_DOWN, HOST_TWICE)
 
 log = logging.getLogger(f"{PRODUCT}.endpoints")
 

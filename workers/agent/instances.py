@@ -12,7 +12,9 @@ from dataclasses import replace
 
 import orjson
 
+from mesh.health.override import DRAIN
 from mesh.providers.instances import BY_SERVICE, Instance, order
+from workers.agent.states import Registered
 
 
 class Instances:
@@ -25,6 +27,7 @@ class Instances:
         self._told: dict[str, dict[str, tuple[list[Instance], tuple[Instance, ...]]]] = {}
         self._by_service: dict[str, tuple[Instance, ...]] = {}
         self._has_spoken: set[str] = set()
+        self._news: set[str] = set()
         self._written: tuple[int, bytes] | None = None
         self.version = 0                # goes up with each change
 
@@ -42,6 +45,7 @@ class Instances:
             is_news = self._take(source, told)
             if is_news:
                 self.version += 1
+                self._news.add(source)
             changed = self.changed if is_news else None
         if changed is not None:
             changed()
@@ -76,6 +80,12 @@ class Instances:
         self._by_service = dict(sorted(by_service.items())) if is_new else by_service
         return True
 
+    def take_news(self) -> set[str]:
+        """The sources that had news since this was asked last."""
+        with self._lock:
+            news, self._news = self._news, set()
+        return news
+
     def by_service(self) -> BY_SERVICE:
         """All of them by `<service>.<namespace>`, in order; a service without news keeps the same tuple."""
         return self._by_service
@@ -97,6 +107,11 @@ class Instances:
                 found.setdefault((service, instance.url), instance)
         return found
 
+    def registered(self) -> dict[tuple[str, str], Registered]:
+        """The same as the table has it."""
+        return {key: Registered(each.source, each.host, DRAIN if each.draining else "", each.meta)
+                for key, each in self.by_endpoint().items()}
+
     def to_json(self) -> bytes:
         """All that is known, in one line, for the agent that comes next."""
         with self._lock:
@@ -105,8 +120,8 @@ class Instances:
             self._written = version, orjson.dumps([_row(instance) for instance in all_])
         return self._written[1]
 
-    def restore(self, data: bytes, sources: Collection[str]) -> None:
-        """Takes in what a former agent wrote, of those of these sources that have not spoken yet.
+    def restore(self, data: bytes, sources: Collection[str] | None = None) -> None:
+        """Takes in what a former agent wrote, of those of these sources (None: of all) that have not spoken yet.
 
         ValueError: it is anything else.
         """
@@ -121,7 +136,7 @@ class Instances:
             raise ValueError(f"these are no instances: {error!r}") from error
         with self._lock:
             for source, services in told.items():
-                if source in sources and source not in self._has_spoken:
+                if (sources is None or source in sources) and source not in self._has_spoken:
                     self.version += self._take(source, services)
 
 

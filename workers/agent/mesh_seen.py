@@ -13,13 +13,14 @@ from typing import Any
 import orjson
 from redis import RedisError
 from redis.cluster import RedisCluster
+from redis.exceptions import OutOfMemoryError
 
-from mesh.health.events import OVERRIDE
+from mesh.health.events import OVERRIDE, Event
 from mesh.model import RedisServer, Static
 from mesh.store.keys import Keys
-from mesh.store.opinion import spelled
+from mesh.store.pace import Pace
 from workers.about import About
-from workers.agent.store_publish import EVENTS_KEPT
+from workers.agent.store_publish import EVENTS_KEPT, fields
 from workers.stores import client_of
 
 ANSWER_S = 2.0
@@ -78,14 +79,19 @@ class Mesh:
             self._client.hset(self._keys.overrides(service), url, text)
 
     def take_back(self, service: str, url: str, word: str, who: str, why: str, host: str) -> None:
-        """Takes a word back, and tells by whom: agents see no more than that it is gone, so they leave that to us."""
-        event = {"at": spelled(time.time() * 1000), "kind": OVERRIDE, "service": service, "url": url,
-                 "what": f"no {word}", "why": why, "who": who, "host": host}
+        """Takes a word back, and tells by whom: agents see no more than that it is gone, so they leave that to us.
+
+        A Redis that is full takes the word out all the same; agents tell of it when they can, without a name.
+        """
+        event = Event(OVERRIDE, service, url, f"no {word}", why, who, time.time_ns() // 1_000_000)
+        seen = Event(OVERRIDE, service, url, f"no {word}")          # by the agents
         with self._told():
-            self._client.hset(self._keys.told, f"{service} {url}", f"no {word}  ")     # as store_publish.py spells it
-            self._client.hdel(self._keys.overrides(service), url)
-            self._client.xadd(self._keys.events, {name: each for name, each in event.items() if each},
-                              maxlen=EVENTS_KEPT, approximate=True)
+            with suppress(OutOfMemoryError):
+                self._client.set(self._keys.tells(seen), f"{who} on {host}", px=int(Pace().tells * 1000))
+                self._client.hset(self._keys.told, f"{service} {url}", f"no {word}  ")  # as store_publish.py spells it
+            if self._client.hdel(self._keys.overrides(service), url):       # nobody else was quicker
+                with suppress(OutOfMemoryError):
+                    self._client.xadd(self._keys.events, fields(event, host), maxlen=EVENTS_KEPT, approximate=True)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """By name what each host says of itself; `alive` while its heartbeat is there."""

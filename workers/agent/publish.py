@@ -43,7 +43,8 @@ def restore(memory: Memory) -> Published:
 class Found:
     """What a look has found: everything that is published, and `paths` that the news was about.
 
-    `instances` are those that joined, for the agent that comes next.
+    `instances` are those that joined, for the agent that comes next.  `is_shared`: what is new came from Redis
+    alone, so every host sees it.
     """
 
     settled: Settled
@@ -53,6 +54,7 @@ class Found:
     static_digest: str = ""
     paths: tuple[str, ...] = ()
     instances: bytes = b""
+    is_shared: bool = False
 
 
 class Publisher:
@@ -95,7 +97,7 @@ class Publisher:
         else:
             self._table.published(board.generation)
         if has_new_plan or has_new_sources:
-            self._count_failure(wanted.problems, found.paths)
+            self._count_failure(wanted.problems, found.paths, found.is_shared)
         self._tell(wanted.problems, found.files)
         if has_new_plan:
             self._memory.facts.add(FACT_DYNAMIC_RELOADS, 1)
@@ -122,14 +124,14 @@ class Publisher:
             log.error("not even the problems fit on the board: hostmesh status shows older ones")
         return told
 
-    def _count_failure(self, problems: Collection[Problem], paths: Collection[str]) -> None:
+    def _count_failure(self, problems: Collection[Problem], paths: Collection[str], is_shared: bool) -> None:
         """A change with an error in it: one that is new, or one of a file that changed."""
         new = [problem for problem in problems if problem.severity == "error"
                and (_same(problem) not in self._told or problem.place.file in paths)]
         if new:
             self._memory.facts.add(FACT_DYNAMIC_FAILURES, 1)
             more = f" and {len(new) - 1} more" if len(new) > 1 else ""
-            self._table.events.add(Event(RELOAD_FAILED, why=f"{new[0]}{more}"), is_said=False)
+            self._table.events.add(Event(RELOAD_FAILED, why=f"{new[0]}{more}", is_shared=is_shared), is_said=False)
 
     def _to_tell(self, problems: Iterable[Problem]) -> dict[tuple[str, ...], Problem]:
         return {_same(problem): problem for problem in problems
@@ -157,7 +159,8 @@ class Publisher:
         told = f"{said or 'the same objects'}{f' (from {named}{more})' if named else ''}"
         generation = self._memory.plan.generation
         log.info("generation %d: %s", generation, told)
-        self._table.events.add(Event(RELOAD, what=f"generation {generation}", why=told), is_said=False)
+        self._table.events.add(Event(RELOAD, what=f"generation {generation}", why=told, is_shared=found.is_shared),
+                               is_said=False)
 
 
 def changes(section: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

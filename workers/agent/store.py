@@ -56,7 +56,7 @@ class Store:
         self._link = Link(server, pace, self._away, answer_s)
         self._hosts = Hosts(static, keys, pace, generation, table.events.add)
         self._publisher = Publisher(static.host_name, keys, pace, table.endpoints, changes or _every_second)
-        self._teller = Teller(static.host_name, keys, table.events)
+        self._teller = Teller(static.host_name, keys, pace, table.events)
         self._follower = Follower(static.host_name, Link(server, pace, self._unfollowed, answer_s), keys, pace, table,
                                   instances, table.events, lambda: self._hosts.count,
                                   lambda: not self._hosts.is_taken, self._closing, answer_s)

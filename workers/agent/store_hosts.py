@@ -3,19 +3,23 @@
 Owns `hosts`, `host:<host>` and `watch`.  A host is up while its heartbeat's key lives; Redis's own clock decides, so
 no host's does.  One host at a time looks after the others, whichever gets `watch` (SET NX): it marks in `hosts` who is
 gone, by a swap that only one can win, and that one tells of it.  Nobody is judged just after Redis itself was away:
-while it stood still, no heartbeat could be renewed.  Floor 3.
+while it stood still, no heartbeat could be renewed.
+
+The heartbeat says whose it is.  Two hosts of one name (a copied file) would speak over each other in every document;
+each finds the other's mark where it has put its own, and says so.  Floor 3.
 """
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
 from collections.abc import Callable
 from typing import Any
 
-from mesh.health.events import HOST_DOWN, HOST_UP, Event
+from mesh.health.events import HOST_DOWN, HOST_TWICE, HOST_UP, Event
 from mesh.model import Static
-from mesh.names import VERSION
+from mesh.names import PRODUCT, VERSION
 from mesh.store.keys import Keys
 from mesh.store.opinion import HostSaid, host_went_down, is_down, is_forgotten, spelled
 from mesh.store.pace import Pace
@@ -23,6 +27,9 @@ from mesh.store.scripts import SWAP
 from workers.agent.store_publish import values
 
 FORGETS = 0.98          # of the number of hosts that is believed, at each heartbeat
+TWICE = 2               # heartbeats in a row that were not ours: one may be a failover's, which has lost what we wrote
+
+log = logging.getLogger(f"{PRODUCT}.redis")
 
 
 class Hosts:
@@ -34,6 +41,9 @@ class Hosts:
         self._generation, self._tell, self._clock = generation, tell, clock
         self._me = static.host_name
         self._started = spelled(time.time() * 1000)
+        self._mark = f"{self._started} {static.host_address or '?'} {os.urandom(4).hex()}"
+        self._strange = 0               # heartbeats in a row that were another's
+        self._twin = ""                 # the address of another host of our name
         self._is_first = True
         self._beat_at = 0.0
         self._beats = 0                 # since Redis was away
@@ -72,16 +82,33 @@ class Hosts:
         self.is_taken = False
         if not lives:
             self._steady_since = self._clock()
-            client.set(key, self._started, px=ttl_ms)
+            client.set(key, self._mark, px=ttl_ms)
             former = client.hget(self._keys.hosts, self._me)
             if is_down(former or "") or (self._is_first and not former):
                 self._tell(Event(HOST_UP, what="up", who=self._me))
+        else:
+            self._look_whose(client, key, ttl_ms)
         self._is_first = False
         client.hset(self._keys.hosts, self._me, self._said().to_json())
         self.is_taken = True
         # a Redis that was emptied has forgotten most of them for a moment
         self.count = max(1, client.hlen(self._keys.hosts), int(self.count * FORGETS))
         return not lives
+
+    def _look_whose(self, client: Any, key: str, ttl_ms: int) -> None:
+        """Whether the heartbeat that lives is our own; the first one may be a former agent's."""
+        mark = str(client.get(key) or "")
+        if mark == self._mark:
+            if self._twin:
+                log.info("no other host is called %s any more", self._me)
+            self._strange, self._twin = 0, ""
+            return
+        self._strange += not self._is_first
+        if self._strange == TWICE:
+            self._twin = [*mark.split(" "), "?", "?"][1]
+            self._tell(Event(HOST_TWICE, what="twice", who=self._me, why=f"another host, at {self._twin}, has this name"
+                             " too: give each a host.name of its own"))
+        client.set(key, self._mark, px=ttl_ms)
 
     def look_after(self, client: Any) -> list[str] | None:
         """Marks hosts that are gone, if it is time and our turn; answers who lives, None where nobody was looked at."""
@@ -114,4 +141,4 @@ class Hosts:
     def _said(self) -> HostSaid:
         return HostSaid(self._static.host_address, VERSION, self._static.workers, self._generation(),
                         round(os.getloadavg()[0], 2), os.cpu_count() or 1, self._started,
-                        spelled(time.time() * 1000))
+                        spelled(time.time() * 1000), twin=self._twin)

@@ -15,15 +15,16 @@ from typing import Any, Protocol
 
 from redis.exceptions import ResponseError
 
-from mesh.health.events import OVERRIDE, Event
+from mesh.health.events import ENDPOINT_JOINED, ENDPOINT_LEFT, OVERRIDE, Event
 from mesh.store.keys import Keys
 from mesh.store.opinion import Opinion, Seen, opinion_of, spelled
 from mesh.store.pace import MANY, Pace, speaks
-from mesh.store.scripts import FIRST, OPINE, SWEEP
+from mesh.store.scripts import FIRST, OPINE, SWEEP, TELLS
 
 MOST_AT_ONCE = 50       # endpoints in one script: Redis does nothing else for so long (25 us each)
 MOST_EVENTS = 500       # told in one turn
 EVENTS_KEPT = 10_000    # in the stream, about
+RECENT_S = 60.0         # so long after it was taken out of use, an endpoint's requests under way are told at once
 SHARE = 10              # a look at the table is followed by a pause this many times as long
 
 Key = tuple[str, str]   # service (its name for people), url
@@ -48,6 +49,7 @@ class Publisher:
         self._alone: set[Key] = set()           # endpoints of which nobody spoke
         self._seen_changes: object = None
         self._is_stale = True
+        self._is_awaited = False                # somebody may wait for an endpoint that drains
         self._look_at = 0.0
         self._numbers_at = 0.0
         self._check_at = clock() + pace.check
@@ -75,7 +77,7 @@ class Publisher:
         """Finds out what is to be told, if there may be something."""
         changes = self._changes()
         with_numbers = now >= self._numbers_at
-        if not (self._is_stale or with_numbers or changes != self._seen_changes):
+        if not (self._is_stale or with_numbers or self._is_awaited or changes != self._seen_changes):
             return
         told, gone, seen = self._compare(hosts, with_numbers)
         # numbers that have waited since an earlier look go on to wait
@@ -117,6 +119,8 @@ class Publisher:
     def _compare(self, hosts: int, with_numbers: bool) -> tuple[dict[Key, Opinion], list[Key], set[Key]]:
         """What is to be told, what is to be taken back, and all that there is."""
         told, seen, silent = {}, set(), set()
+        recently = (time.time() - RECENT_S) * 1000
+        self._is_awaited = False
         for each in self._endpoints():
             key = each.service, each.url
             seen.add(key)
@@ -126,8 +130,11 @@ class Publisher:
                 silent.add(key)
                 continue
             before = self._told.get(key)
+            is_awaited = opinion.is_out and (opinion.in_flight or each.since_ms > recently)
+            self._is_awaited |= bool(is_awaited)
             if before is None or not before.is_same_but_numbers(opinion) or (
-                    with_numbers and before.numbers != opinion.numbers):
+                    with_numbers and before.numbers != opinion.numbers) or (
+                    opinion.is_out and before.in_flight != opinion.in_flight):
                 told[key] = opinion
         return told, [key for key in self._told if key not in seen or key in silent], seen
 
@@ -199,26 +206,35 @@ class Publisher:
 class Teller:
     """Puts the events of this host into `events`, those of a time without Redis too, as far back as they are kept."""
 
-    def __init__(self, host: str, keys: Keys, events: Log) -> None:
-        self._host, self._keys, self._events = host, keys, events
+    def __init__(self, host: str, keys: Keys, pace: Pace, events: Log) -> None:
+        self._host, self._keys, self._pace, self._events = host, keys, pace, events
         self._after = 0
 
     def turn(self, client: Any, hosts: int) -> None:
         """Tells what has happened since."""
         for number, event in self._events.after(self._after)[:MOST_EVENTS]:
             if self._is_ours(client, event, hosts):
-                client.xadd(self._keys.events, _fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
+                client.xadd(self._keys.events, fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
             self._after = number
 
     def _is_ours(self, client: Any, event: Event, hosts: int) -> bool:
-        """Every host sees an operator's word, and the first tells of it; in a large mesh some tell of an endpoint."""
-        if event.kind == OVERRIDE:
-            return bool(run(client, FIRST, self._keys.told, f"{event.service} {event.url}",
-                            f"{event.what} {event.who} {event.why}"))
-        return not event.url or speaks(self._host, event.service, event.url, hosts)
+        """Of what every host sees, one tells; of an endpoint's health each that speaks of it, for eyes differ."""
+        if event.kind == OVERRIDE:          # a word is told once for all times: hosts that start later see it as news
+            return self._tells(client, event) and bool(run(
+                client, FIRST, self._keys.told, f"{event.service} {event.url}",
+                f"{event.what} {event.who} {event.why}"))
+        if not (event.url or event.is_shared):
+            return True
+        if not speaks(self._host, event.service or event.kind, event.url, hosts):
+            return False
+        is_same = event.is_shared or event.kind in (ENDPOINT_JOINED, ENDPOINT_LEFT)
+        return not is_same or self._tells(client, event)
+
+    def _tells(self, client: Any, event: Event) -> bool:
+        return bool(run(client, TELLS, self._keys.tells(event), self._host, int(self._pace.tells * 1000)))
 
 
-def _fields(event: Event, host: str) -> dict[Any, Any]:
+def fields(event: Event, host: str) -> dict[Any, Any]:
     """An event as it reads in redis-cli: when, what, where, why, who, and which host says so."""
     said = {"at": spelled(event.at_ms), "kind": event.kind, "service": event.service, "url": event.url,
             "what": event.what, "why": event.why, "who": event.who, "host": host}

@@ -1,7 +1,7 @@
 """The endpoint table of this host as its shared memory tells it, for whoever looks from outside.
 
-Owns the reading of plan, cells and overrides.json together.  It asks no process anything: a dead agent makes no
-difference but that what it would have changed is not changed.  Floor 3.
+Owns the reading of plan, cells, instances and overrides.json together.  It asks no process anything: a dead agent makes
+no difference but that what it would have changed is not changed.  Floor 3.
 """
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from mesh.model import Dynamic, HealthCheck, LoadBalancer, Service, Static
 from mesh.model_json import from_json
 from mesh.names import for_people
+from mesh.providers.published import Published
 from mesh.shared.board import BoardDamaged
 from mesh.shared.layout import FACT_AGENT_PID, FACT_MASTER_PID, Memory
 from mesh.shared.slots import key_of
 from workers.agent import overrides
-from workers.agent.states import DISABLED, DOWN, DRAINING, EJECTED, UP, WAITS, EndpointState, state_of
+from workers.agent.instances import Instances
+from workers.agent.states import DISABLED, DOWN, DRAINING, EJECTED, UP, WAITS, EndpointState, Registered, state_of
 from workers.memory import attach
 from workers.report import is_alive
 
@@ -69,10 +71,10 @@ def said_here(static: Static) -> overrides.Overrides:
 
 def seen(memory: Memory, said: overrides.Overrides, now_ms: int) -> HostSeen:
     """The same from a memory; `now_ms` is CLOCK_MONOTONIC."""
-    dynamic, facts = _plan(memory), memory.facts
+    dynamic, registered, facts = _plan(memory), _registered(memory), memory.facts
     services = {}
     for name, service in sorted(dynamic.services.items()):
-        services[for_people(name)] = _service(service, dynamic, memory, said, now_ms)
+        services[for_people(name)] = _service(service, dynamic, memory, said, registered, now_ms)
     return HostSeen(services, {key: str(each) for key, each in said.items()}, memory.plan.generation,
                     is_alive(facts.load(FACT_MASTER_PID)), is_alive(facts.load(FACT_AGENT_PID)))
 
@@ -85,7 +87,18 @@ def _plan(memory: Memory) -> Dynamic:
         return Dynamic()
 
 
-def _service(service: Service, dynamic: Dynamic, memory: Memory, said: overrides.Overrides, now_ms: int) -> ServiceSeen:
+def _registered(memory: Memory) -> Mapping[tuple[str, str], Registered]:
+    """Who registered itself, as the agent has published it."""
+    instances = Instances()
+    try:
+        instances.restore(Published.from_json(memory.sources.read()[1]).instances)
+    except (BoardDamaged, ValueError):
+        return {}
+    return instances.registered()
+
+
+def _service(service: Service, dynamic: Dynamic, memory: Memory, said: overrides.Overrides,
+             registered: Mapping[tuple[str, str], Registered], now_ms: int) -> ServiceSeen:
     name, how = for_people(service.name), service.how
     if not isinstance(how, LoadBalancer):
         children = tuple((for_people(child), weight) for child, weight in how.children)
@@ -99,7 +112,8 @@ def _service(service: Service, dynamic: Dynamic, memory: Memory, said: overrides
             is_its = slot >= 0 and memory.slots.key(slot) == key_of(service.name, server.url)
             found[server.url] = state_of(
                 service.name, server.url, slot, memory.slots.words(slot) if is_its else None, server.weight,
-                isinstance(how.health_check, HealthCheck), said.get((name, server.url)), None, now_ms)
+                isinstance(how.health_check, HealthCheck), said.get((name, server.url)),
+                registered.get((name, server.url)), now_ms)
     return ServiceSeen(name, service.name, how.strategy, tuple(found.values()))
 
 

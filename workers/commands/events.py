@@ -20,7 +20,8 @@ from workers.commands.sight import Sight, failed, told, unix_ms
 AGAIN_S = 1.0
 
 _COLOURS = {"endpoint-up": "green", "endpoint-returned": "green", "host-up": "green", "endpoint-down": "red",
-            "endpoint-ejected": "red", "host-down": "red", "reload-failed": "red", "override": "yellow"}
+            "endpoint-ejected": "red", "host-down": "red", "host-twice": "red", "reload-failed": "red",
+            "override": "yellow"}
 
 
 def events(config: str | None, last: int, follow: bool, as_json: bool) -> int:
@@ -31,7 +32,8 @@ def events(config: str | None, last: int, follow: bool, as_json: bool) -> int:
 def events_seen(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bool) -> int:
     """Prints events; 1 where there is no Redis that keeps them."""
     if sight.mesh is None:
-        return failed(paper, as_json, "events are kept in Redis, and this host has none; its log tells of its own ones")
+        return failed(paper, as_json, f"events are kept in Redis, and this host has none{_why(sight)}; what it sees"
+                      f" itself stands in {sight.static.log_file or 'its log'}, in lines of the agent")
     found, newest = sight.mesh.events(last)
     for number, event in found:
         _print(paper, number, event, as_json)
@@ -42,6 +44,12 @@ def events_seen(sight: Sight, paper: Paper, last: int, follow: bool, as_json: bo
     with suppress(KeyboardInterrupt):       # the way to end it
         _follow(sight.mesh, paper, newest, as_json)
     return 0
+
+
+def _why(sight: Sight) -> str:
+    if not sight.static.redis.embedded:
+        return " (redis.embedded is false)"
+    return " now (its private one runs while it serves, where there is a redis-server to run)"
 
 
 def _follow(mesh: Mesh, paper: Paper, after: str, as_json: bool) -> None:

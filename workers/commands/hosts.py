@@ -35,6 +35,11 @@ def hosts_seen(sight: Sight, paper: Paper, as_json: bool) -> int:
                      ago(unix_ms(each.get("started"))) if state == "up" else "", _seen(each)])
     table(paper, ["state", "host", "address", "version", "workers", "generation", "load", "up", "last seen"], rows,
           right=(4, 5, 6, 7, 8))
+    for name, each in said.items():
+        if each.get("twin"):
+            both = f"{each.get('address')} and {each['twin']}"
+            paper.line(paper.painted(f"two hosts are called {name}: {both}; give each a host.name of its own",
+                                     fg="red"))
     if sight.mesh is None:
         paper.line("there is no Redis: this host shares its state with no other")
     return 0

@@ -15,6 +15,7 @@ from mesh.health.override import DISABLE, DRAIN, WEIGHT, Override, bits_of, made
 from mesh.report import Unclear, endpoint_meant, service_meant
 from mesh.shared.slots import SLOT_STATE, STATE_DISABLED, STATE_DRAIN, WEIGHT_SHIFT
 from workers.agent import overrides
+from workers.agent.mesh_seen import Away
 from workers.agent.states import UP, EndpointState
 from workers.commands.endpoints import known
 from workers.commands.paper import Paper, print_json
@@ -26,6 +27,8 @@ LOOK_S = 0.05
 
 _SAYS = {DRAIN: "drains: what is under way and sticky sessions go on, nothing new comes",
          DISABLE: "is disabled: nothing is sent there"}
+_MEANWHILE = ("a word reaches the hosts by Redis alone; until it is back, take the endpoint out of the files that name"
+              " it, or stop it")
 _TAKES_BACK = {"undrain": DRAIN, "enable": DISABLE, "default": WEIGHT}
 _BACK = {DRAIN: "hostmesh undrain", DISABLE: "hostmesh enable", WEIGHT: "hostmesh weight ... default"}
 
@@ -77,6 +80,8 @@ class Word:
                 return self._told(service, url, now.word, f"is {_state(now.word)} already{by}")
         try:
             self._write(service, url, before, now, asked.why)
+        except Away as away:
+            return failed(self.paper, self.as_json, f"nothing was changed: {away} ({_MEANWHILE})")
         except (OSError, ValueError) as error:
             reason = (getattr(error, "strerror", "") or str(error)).lower()
             return failed(self.paper, self.as_json, f"{overrides.path_of(self.sight.static.state_directory)} cannot be"
@@ -95,7 +100,7 @@ class Word:
         sight = self.sight
         names, away = known(sight)
         if away:
-            raise Unclear(f"nothing was changed: {away}")
+            raise Unclear(f"nothing was changed: {away} ({_MEANWHILE})")
         words = sight.seen.said if sight.seen is not None else {}
         if not names:
             raise Unclear(sight.blind or "there are no services: no provider names one")

@@ -1,11 +1,13 @@
 """What all commands print on: colour where somebody sees it, problems with the line that they are about.
 
 Owns how things look on a terminal.  Colour is for a terminal alone, and NO_COLOR (no-color.org) turns it off there too;
-what is written to a file or a pipe is plain.  Floor 4.
+what is written to a file or a pipe is plain.  Texts come from other people's hands: nothing in them moves the cursor,
+and a letter that the terminal does not have ends no command.  Floor 4.
 """
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +19,7 @@ import orjson
 from mesh.errors import Place, Problem
 
 _LONGEST = 160                  # characters of a source line that are shown
+_CONTROLS = re.compile(r"(?!\x1b\[[0-9;]*m)[\x00-\x08\x0b-\x1f\x7f-\x9f]")       # but for tabs, lines, and our colours
 
 
 class Paper:
@@ -28,6 +31,8 @@ class Paper:
         self._lines: dict[str, list[str]] = {}      # of files that problems point into
 
     def line(self, text: str = "") -> None:
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        text = _CONTROLS.sub("?", text).encode(encoding, "replace").decode(encoding)
         click.echo(text, self.stream, color=self.is_colored)
 
     def painted(self, text: str, **style: Any) -> str:

@@ -158,6 +158,10 @@ class _Life:
         self._registration.want(GONE)
 
     @property
+    def has_drained(self) -> bool:
+        return self._registration.has_drained
+
+    @property
     def has_left(self) -> bool:
         return self._registration.reached == GONE
 
