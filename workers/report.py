@@ -23,12 +23,15 @@ from mesh.shared.layout import (
     FACT_DYNAMIC_FAILURES,
     FACT_DYNAMIC_RELOADS,
     FACT_MASTER_PID,
+    FACT_REDIS,
     FACT_STATIC_REFUSED,
     FACT_STATIC_RELOADS,
     FACT_WORDS,
     FACT_WORKER_DEATHS,
     FACT_WORKER_STARTS,
     FACT_WORKERS,
+    REDIS_AWAY,
+    REDIS_UP,
     Memory,
 )
 from mesh.shared.series import (
@@ -155,6 +158,7 @@ def status(memory: Memory, about: About, now_ms: int | None = None) -> dict[str,
                      "errors": sum(words[ROW_REQUESTS] for labels, words in seen.rows.items() if _is_error(labels)),
                      "retries": sum(words[ROW_RETRIES] for words in seen.rows.values())},
         "accessLogDropped": seen.log_dropped,
+        "redis": _REDIS.get(facts[FACT_REDIS], ""),
         "objects": counts(said),
         "problems": [as_dict(problem) for problem in said.problems],
         "files": files(said)}
@@ -204,11 +208,16 @@ def _complaints(answer: dict[str, Any]) -> Iterable[str]:
         elif worker["generation"] < answer["generation"]:
             yield (f"worker {worker['number']} (pid {worker['pid']}) serves generation {worker['generation']}, not"
                    f" {answer['generation']} yet")
+    if answer["redis"] == "away":
+        yield "Redis is away: traffic is served, and this host goes on by itself (its log says why)"
     errors = sum(problem["severity"] == "error" for problem in answer["problems"])
     if errors:
         yield f"the configuration has {errors} error{'s' * (errors > 1)}"
     elif gone := [each["file"] for each in answer["files"] if each["state"] == MISSING]:
         yield f"{gone[0]} is missing"
+
+
+_REDIS = {REDIS_UP: "up", REDIS_AWAY: "away"}
 
 
 def _is_error(labels: bytes) -> bool:

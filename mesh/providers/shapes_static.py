@@ -170,7 +170,8 @@ _OTHERS = {"tracing": "OpenTelemetry traces.", "dns": "The DNS server.",
 
 STATIC = Shape(
     Field("host", _HOST, "This host.", ""),
-    Field("stateDirectory", FilePath(), "Tokens and spools.", "state_directory", default="/var/lib/hostmesh"),
+    Field("stateDirectory", FilePath(), "What outlives a restart: words of operators and the private Redis.",
+          "state_directory", default="/var/lib/hostmesh"),
     Field("runtimeDirectory", FilePath(), "Shared memory and `about.json`.", "runtime_directory",
           default="$RUNTIME_DIRECTORY, or /run/hostmesh for root, or $XDG_RUNTIME_DIR/hostmesh, or /tmp/hostmesh-UID"),
     Field("entryPoints", MapOf(ENTRY_POINT), "Listening addresses by name.", "entry_points",

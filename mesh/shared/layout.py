@@ -55,7 +55,10 @@ FACT_STATIC_REFUSED = 8         # master: counter of HUPs refused for a broken s
 FACT_DYNAMIC_RELOADS = 9        # agent: counter of plans published
 FACT_DYNAMIC_FAILURES = 10      # agent: counter of changes with at least one error
 FACT_ORIGIN = 11                # master: checksum of where the configuration comes from (other origin, other memory)
+FACT_REDIS = 12                 # agent: REDIS_*
 FACT_WORDS = 64
+
+REDIS_NONE, REDIS_UP, REDIS_AWAY = 0, 1, 2
 
 
 Sizes = tuple[int, int, int, int, int]

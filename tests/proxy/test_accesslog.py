@@ -333,15 +333,15 @@ def test_its_thread_has_a_table_of_descriptors_of_its_own(tmp_path, heard):
     log = AccessLog(Told(str(path)), None, heard)
     thread, = set(os.listdir("/proc/self/task")) - others
     try:
-        assert str(path) not in _open_files("self")
-        assert [name for name in _open_files(f"self/task/{thread}")[3:] if name] == [str(path)]
+        assert str(path) not in _open_files("self").values()
+        assert [name for fd, name in _open_files(f"self/task/{thread}").items() if fd > 2] == [str(path)]
     finally:
         log.close()
 
 
 def _open_files(whose):
-    """By descriptor; "" where there is none, or where it was closed meanwhile."""
-    names = [""] * 1024
+    """By descriptor, but for what was closed meanwhile."""
+    names = {}
     for fd in os.listdir(f"/proc/{whose}/fd"):
         with contextlib.suppress(OSError):
             names[int(fd)] = os.readlink(f"/proc/{whose}/fd/{fd}")

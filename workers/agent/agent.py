@@ -27,7 +27,7 @@ from gevent.event import Event
 
 from mesh.model import RedisServer, Static
 from mesh.names import PRODUCT
-from mesh.shared.layout import FACT_AGENT_BEAT_MS
+from mesh.shared.layout import FACT_AGENT_BEAT_MS, FACT_REDIS, REDIS_AWAY, REDIS_NONE, REDIS_UP
 from workers.about import About, is_same_time, read_about, started_at
 from workers.agent.admin import Admin
 from workers.agent.disk import Disk
@@ -44,6 +44,7 @@ BEAT_S = 0.5
 STUCK_S = 120.0         # one file of 10 MiB may take half a minute; a network file system that hangs, for ever
 NICE = 5                # below the workers' priority: a quarter of the time where both want one core
 COLLECTED = 50_000, 50, 10      # as often as usual, the collector takes half of the time in which a large file is read
+AWAY_S = 5.0            # a Redis that is not up for so long is told as away
 ABOUT_AGAIN_S = 5.0     # before about.json is tried again where it could not be written
 
 log = logging.getLogger(f"{PRODUCT}.agent")
@@ -80,6 +81,7 @@ class _Agent:
         self.store = self._store_on(static.redis.server) if static.redis.server.addresses else None
         self.admin = Admin(static, memory.another(), bound, lambda: self.about, self.table,
                            former.admin if has_told else "", self._redis_seen)
+        self.redis_seen_at = time.monotonic()       # when it was last up; a start counts as that
         self.written: About | None = None
         self.write_again = 0.0
 
@@ -115,6 +117,7 @@ class _Agent:
             now = time.monotonic()
             self.admin.open(now)
             self._follow_embedded()
+            self._tell_of_redis(now)
             self._tell_about(now)
             if now - self.disk.turned_at < STUCK_S:
                 self.memory.facts.store(FACT_AGENT_BEAT_MS, int(now * 1000))
@@ -132,6 +135,14 @@ class _Agent:
         if self.store is not None:
             self.store.close()
         self.embedded.close()           # after the store, which writes its last words into it
+
+    def _tell_of_redis(self, now: float) -> None:
+        seen, how = self._redis_seen(), REDIS_NONE
+        if seen is not None and seen.is_up:
+            self.redis_seen_at, how = now, REDIS_UP
+        elif seen is not None:
+            how = REDIS_AWAY if now - self.redis_seen_at > AWAY_S else self.memory.facts.load(FACT_REDIS)
+        self.memory.facts.store(FACT_REDIS, how)
 
     def _tell_about(self, now: float) -> None:
         self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address)

@@ -53,7 +53,9 @@ def overview(said: Published, static: Static) -> dict[str, Any]:
         **{kind: {section: counted.get(f"{kind}.{section}", _NONE) for section in _PLAIN if
                   kind == "tcp" or section != "middlewares"} for kind in ("tcp", "udp")},
         "features": {"tracing": "", "metrics": "Prometheus", "accessLog": static.access_log is not None},
-        "providers": ["File"] if static.file_directory or static.file_filename else []}
+        "providers": [name for name, is_there in (
+            ("File", static.file_directory or static.file_filename), ("Redis", static.redis_provider is not None),
+            ("Systemd", static.systemd_provider)) if is_there]}
 
 
 def endpoints(states: Iterable[EndpointState]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """How a load balancer chooses and judges its endpoints, as `/api/rawdata` shows it: Traefik's shapes, ours beside them.
 
-Owns the spelling of these fields.  Shown is what a file could say: durations as Go writes them, and nothing of what is
-not said and has no effect; passive health is shown in full, because it is in effect where nobody says a word.  Floor 3.
+Owns the spelling of these fields.  Shown is what a file could say and what is not the default: durations as Go writes
+them.  So a service that says nothing of ours looks as it does with Traefik.  Floor 3.
 """
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import Any
 
 from mesh.model import Cookie, HealthCheck, LoadBalancer, Passive
 
+_USUAL = LoadBalancer()
+
 
 def described(balancer: LoadBalancer) -> dict[str, Any]:
     """The fields of `loadBalancer` beyond its servers, its strategy and its transport."""
-    also: dict[str, Any] = {**sticky(balancer.sticky), "passiveHealthCheck": _passive(balancer.passive)}
+    also: dict[str, Any] = {**sticky(balancer.sticky)}
+    if balancer.passive != _USUAL.passive:
+        also["passiveHealthCheck"] = _passive(balancer.passive)
     if balancer.health_check is not None:
         also["healthCheck"] = _health_check(balancer.health_check)
     if balancer.slow_start:
         also["slowStart"] = duration(balancer.slow_start)
     if balancer.locality:
         also["locality"] = balancer.locality
-    also["panicThreshold"] = balancer.panic_threshold
+    if balancer.panic_threshold != _USUAL.panic_threshold:
+        also["panicThreshold"] = balancer.panic_threshold
     return also
 
 

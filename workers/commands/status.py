@@ -94,6 +94,8 @@ def _entrances(paper: Paper, said: Mapping[str, Any]) -> None:
     for name, address in said["entryPoints"].items():
         paper.line(f"  {name:<10}  {address}")
     paper.line(f"  {'(admin)':<10}  {said['admin'] or 'off'}")
+    if said["redis"]:
+        paper.line(f"  {'(redis)':<10}  {paper.painted(said['redis'], fg='green' if said['redis'] == 'up' else 'red')}")
 
 
 def _configuration(paper: Paper, said: Mapping[str, Any]) -> None:
