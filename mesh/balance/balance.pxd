@@ -39,7 +39,7 @@ cdef class Balance:
     cpdef Py_ssize_t pick(self, int64_t now_ms, uint64_t client) noexcept       # index of the endpoint; -1: none may serve
     # One not in tried (indexes), for a request of `picked_ms` (-1: of now); -1: none.
     cpdef Py_ssize_t another(self, int64_t now_ms, uint64_t client, list tried, int64_t picked_ms=*)
-    cdef void go_on_from(self, Balance former) noexcept         # its turns
+    cdef void go_on_from(self, Balance former) noexcept
     cpdef bint can_serve(self, int64_t now_ms) noexcept
     cpdef Py_ssize_t kept(self, bytes value, int64_t now_ms)    # the endpoint of a cookie's value; -1: choose anew
     cpdef bytes cookie_of(self, Py_ssize_t index)               # its value

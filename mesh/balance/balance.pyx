@@ -123,8 +123,9 @@ cdef class Balance:
         return 0
 
     cdef void go_on_from(self, Balance former) noexcept:
-        """Turns go on where those of the former balance of this service were, however often it is edited."""
+        """Turns go on where those of the former balance of this service were, and failures have a date at once."""
         self.turn, self.members.random = former.turn, former.members.random
+        self.unix_offset_ms = former.unix_offset_ms
 
     # Whose turn it is
 

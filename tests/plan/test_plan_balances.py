@@ -8,7 +8,7 @@ from mesh.balance.balance import ENDED_BADLY, ENDED_WELL
 from mesh.balance.sticky import cookie_name, cookie_value
 from mesh.model import Cookie, Passive, Service, Weighted
 from mesh.model_json import from_json, to_json
-from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_REQUESTS, STATE_DOWN, Slots, key_of, slots_size
+from mesh.shared.slots import SLOT_EJECTED_MS, SLOT_FAILED_MS, SLOT_REQUESTS, STATE_DOWN, Slots, key_of, slots_size
 
 NOW = 1_000_000
 MANY = 60
@@ -235,6 +235,16 @@ def test_a_service_that_is_edited_all_the_time_serves_from_all_of_its_endpoints(
         plan = planned(shop(edited), slots, plan)
         served |= picked(plan, "cart", 2)
     assert len(served) > 20
+
+
+def test_a_failure_right_after_an_edit_has_its_date(slots):
+    first = planned(shop(), slots)
+    first.services["stock"].balance.refresh(NOW, 1_700_000_000_000)
+    edited = planned(shop(service("stock", "http://10.0.0.3:80", panic_threshold=1)), slots, first)
+    balance = edited.services["stock"].balance
+    balance.began(0)
+    balance.ended(0, ENDED_BADLY, -1, NOW + 5)
+    assert slots.load(slot_of(slots, "stock", "http://10.0.0.3:80"), SLOT_FAILED_MS) == 1_700_000_000_005
 
 
 def test_a_child_of_little_weight_has_its_turn_whatever_is_edited_below(slots):
