@@ -32,7 +32,7 @@ from mesh.names import PRODUCT
 from mesh.providers.instances import Instance, read_instance
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
-from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal
+from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal, is_wrong_type
 from workers.agent.store_publish import Key, Log, each_of, values
 from workers.agent.store_roster import RELAY, ROSTER, Roster, values_of
 from workers.agent.store_tracking import EVERYTHING, NoTracking, Tracking
@@ -127,7 +127,7 @@ class Follower:
     def _follow(self) -> None:
         client = self._link.client()
         self._roster.again()
-        self._roster.look(client, max(self._hosts(), client.hlen(self._keys.hosts)))
+        self._roster.look(client, max(self._hosts(), self._count(client)))
         self._listen(client)
         # many hosts come back at the same moment
         self._closing.wait(random.random() * self._hosts() / 100)
@@ -135,6 +135,14 @@ class Follower:
         self._link.worked()
         while not self._closing.is_set():
             self._turn(client)
+
+    def _count(self, client: Any) -> int:
+        try:
+            return int(client.hlen(self._keys.hosts))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return 0                    # words and instances can be followed all the same
 
     def _listen(self, client: Any) -> None:
         try:
