@@ -147,3 +147,17 @@ if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
+
+# KEYS: a string, unix ms.  Sets it to now, if it is missing; the clock is Redis's own, for those of hosts differ.
+BORN = """
+local now = redis.call('TIME')
+return redis.call('SET', KEYS[1], string.format('%d', now[1] * 1000 + math.floor(now[2] / 1000)), 'NX')
+"""
+
+# KEYS: the same.  Answers it and how many ms ago that is (-1: it cannot be read), or nothing.
+AGE = """
+local born, now = redis.call('GET', KEYS[1]), redis.call('TIME')
+if not born then return false end
+local at = tonumber(born)
+return {born, at and string.format('%d', now[1] * 1000 + math.floor(now[2] / 1000) - at) or '-1'}
+"""

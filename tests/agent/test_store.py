@@ -121,6 +121,22 @@ def test_one_key_of_a_wrong_type_does_not_hold_up_the_others(redis: Any, host: H
     until(lambda: document(redis, "wrong.shop", ONE))
 
 
+@pytest.mark.parametrize("key", ["hosts", "services", "events", "told", "host:host-a", "born"])
+def test_a_key_that_is_something_else_is_named_and_holds_up_no_other(
+        server: RedisProcess, redis: Any, caplog: pytest.LogCaptureFixture, key: str) -> None:
+    redis.lpush(f"mesh:{key}", "somebody's")
+    with hosts_on(server.reached, "host-a") as [one]:
+        one.serve("orders.shop", ONE)
+        redis.hset("mesh:overrides:orders.shop", ONE, "drain")
+        until(lambda: document(redis, "orders.shop", ONE).get("state") == "drain")
+        redis.set("mesh:instance:cart.shop:one", ONE, px=500)
+        until(lambda: one.known == {ONE})
+        until(lambda: one.known == set(), within_s=3.0)
+        until(lambda: f"mesh:{key} is something else" in caplog.text)
+        redis.delete(f"mesh:{key}")
+        until(lambda: one.store.seen.is_up)
+
+
 def test_what_a_former_agent_told_is_taken_back(server: RedisProcess, redis: Any, host: Host) -> None:
     host.store.close()
     with hosts_on(server.reached, "host-a") as [again]:

@@ -103,6 +103,17 @@ def test_an_emptied_redis_is_filled_again(server: RedisProcess, host: Host) -> N
         assert events(client, "host-up") == []      # it was never down
 
 
+def test_a_word_is_put_back_whatever_the_time_on_the_host_that_saw_it_first(
+        server: RedisProcess, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.client() as client:
+        monkeypatch.setattr(time, "time", lambda ahead=time.time: ahead() + 3600)
+        client.flushall()
+        until(lambda: document(client, "orders.shop", ONE).get("state") == "drain")
+        born = until(lambda: client.get("mesh:born"))
+        seconds, _ = client.time()
+        assert abs(int(born) / 1000 - seconds) < 60
+
+
 def test_hosts_put_no_word_back_that_was_taken_while_they_were_cut_off(server: RedisProcess, host: Host) -> None:
     slow = Slow(server.port)
     with server.client() as client, hosts_on(RedisServer((f"127.0.0.1:{slow.port}",)), "host-b") as [cut]:

@@ -20,6 +20,7 @@ from mesh.model import RedisServer, Static
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
 from workers.about import About
+from workers.agent.store_link import about
 from workers.agent.store_publish import EVENTS_KEPT, fields
 from workers.stores import client_of
 
@@ -61,7 +62,7 @@ class Mesh:
         return ", ".join(self._server.addresses)
 
     def services(self) -> set[str]:
-        with self._told():
+        with self._told(self._keys.services):
             return set(self._client.smembers(self._keys.services))
 
     def endpoints(self, services: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -75,7 +76,7 @@ class Mesh:
 
     def override(self, service: str, url: str, text: str) -> None:
         """Writes an operator's word: what an agent tells of it in `events` is who and why of the text."""
-        with self._told():
+        with self._told(self._keys.overrides(service)):
             self._client.hset(self._keys.overrides(service), url, text)
 
     def take_back(self, service: str, url: str, word: str, who: str, why: str, host: str) -> None:
@@ -95,14 +96,14 @@ class Mesh:
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """By name what each host says of itself; `alive` while its heartbeat is there."""
-        with self._told():
+        with self._told(self._keys.hosts):
             said = {name: _object(text) for name, text in self._client.hgetall(self._keys.hosts).items()}
             return {name: {**each, "alive": bool(self._client.exists(self._keys.host(name)))}
                     for name, each in sorted(said.items())}
 
     def events(self, last: int) -> tuple[list[tuple[str, dict[str, str]]], str]:
         """The last events, oldest first, each with its number; and the number from which to follow."""
-        with self._told():
+        with self._told(self._keys.events):
             found = list(reversed(self._client.xrevrange(self._keys.events, count=max(last, 1))))
             return found if last else [], found[-1][0] if found else "0-0"
 
@@ -110,7 +111,7 @@ class Mesh:
         """Events after this number as they come, for ever; ("", {}) each FOLLOW_MS in which none came."""
         key = self._keys.events
         while True:
-            with self._told():
+            with self._told(key):
                 answer = self._client.xread({key: after}, count=_STEP, block=FOLLOW_MS)
             if not answer:
                 yield "", {}
@@ -132,9 +133,10 @@ class Mesh:
             return dict(zip(names, pipeline.execute() if names else (), strict=True))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, key: str = "") -> Iterator[None]:
         try:
-            yield
+            with about(key or "one of its keys"):
+                yield
         except (RedisError, OSError) as error:
             raise Away(f"Redis ({self.address}): {' '.join(str(error).split()) or type(error).__name__}") from error
 

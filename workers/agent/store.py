@@ -19,7 +19,7 @@ from mesh.store.opinion import Seen
 from mesh.store.pace import Pace
 from workers.agent.store_follow import Follower, Gathering, Words
 from workers.agent.store_hosts import Hosts
-from workers.agent.store_link import FAILURES, Link, RedisSeen, Trouble, is_refusal
+from workers.agent.store_link import FAILURES, Link, RedisSeen, Trouble, is_refusal, is_wrong_type
 from workers.agent.store_publish import Log, Publisher, Teller
 from workers.stores import ANSWER_S
 
@@ -61,7 +61,9 @@ class Store:
                                   instances, table.events, lambda: self._hosts.count,
                                   lambda: not self._hosts.is_taken, self._closing, answer_s)
         self._sweep_at = time.monotonic() + pace.sweep
-        self._write_at = 0.0
+        self._steps = {"beat": self._beat, "events": self._tell, "endpoints": self._publish, "hosts": self._look_after}
+        self._refused: dict[str, Exception] = {}        # by step, what Redis refuses now
+        self._paused: dict[str, float] = {}             # by step, until when it is not tried
         self._life = 0
         self._is_up = False
         self._threads = [threading.Thread(target=self._write, name="redis", daemon=True),
@@ -121,27 +123,43 @@ class Store:
     def _turn(self, client: Any) -> None:
         if self._life != self._link.life:
             self._life = self._link.life
+            self._refused.clear()
+            self._paused.clear()
             self._hosts.disturbed()
             self._publisher.forget()
-        try:
-            if self._hosts.beat(client):
-                self._publisher.forget()
-            if time.monotonic() < self._write_at:
-                return
-            self._teller.turn(client, self._hosts.count)
-            if self._hosts.knows_the_mesh:
-                self._publisher.turn(client, self._hosts.count)
-            self._look_after(client)
-        except FAILURES as error:
-            if not is_refusal(error):
-                raise
+        for name, step in self._steps.items():
+            if time.monotonic() < self._paused.get(name, 0.0):
+                continue
+            try:
+                step(client)
+            except FAILURES as error:
+                if not is_refusal(error):
+                    raise
+                self._refused[name] = error
+                # where one key is something else, all others have their turn; a heartbeat is tried again when it is due
+                pauses = [name] if is_wrong_type(error) else list(self._steps)
+                until = time.monotonic() + self._pace.retry_most
+                self._paused |= {each: until for each in pauses if each != "beat"}
+            else:
+                if name != "beat" or self._hosts.is_said:
+                    self._refused.pop(name, None)
+        if self._refused:
             self._is_up = False
-            self._refusing.begin(error)
-            self._write_at = time.monotonic() + self._pace.retry_most
-            return
-        if self._hosts.is_taken:        # there may have been nothing else to write
+            self._refusing.begin(next(iter(self._refused.values())))
+        elif self._hosts.is_taken:      # there may have been nothing else to write
             self._is_up = True
             self._refusing.end()
+
+    def _beat(self, client: Any) -> None:
+        if self._hosts.beat(client):
+            self._publisher.forget()
+
+    def _tell(self, client: Any) -> None:
+        self._teller.turn(client, self._hosts.count)
+
+    def _publish(self, client: Any) -> None:
+        if self._hosts.knows_the_mesh:
+            self._publisher.turn(client, self._hosts.count)
 
     def _look_after(self, client: Any) -> None:
         lives = self._hosts.look_after(client)

@@ -32,8 +32,9 @@ from mesh.names import PRODUCT
 from mesh.providers.instances import Instance, read_instance
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
-from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal
-from workers.agent.store_publish import Key, Log, each_of, values
+from mesh.store.scripts import AGE, BORN
+from workers.agent.store_link import FAILURES, Link, Trouble, is_refusal, is_wrong_type
+from workers.agent.store_publish import Key, Log, each_of, run, values
 from workers.agent.store_roster import RELAY, ROSTER, Roster, values_of
 from workers.agent.store_tracking import EVERYTHING, NoTracking, Tracking
 
@@ -127,7 +128,7 @@ class Follower:
     def _follow(self) -> None:
         client = self._link.client()
         self._roster.again()
-        self._roster.look(client, max(self._hosts(), client.hlen(self._keys.hosts)))
+        self._roster.look(client, max(self._hosts(), self._count(client)))
         self._listen(client)
         # many hosts come back at the same moment
         self._closing.wait(random.random() * self._hosts() / 100)
@@ -135,6 +136,14 @@ class Follower:
         self._link.worked()
         while not self._closing.is_set():
             self._turn(client)
+
+    def _count(self, client: Any) -> int:
+        try:
+            return int(client.hlen(self._keys.hosts))
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return 0                    # words and instances can be followed all the same
 
     def _listen(self, client: Any) -> None:
         try:
@@ -190,7 +199,7 @@ class Follower:
         if not self._is_unread:
             self._unread.end()
         if is_emptied:
-            self._tell(partial(client.set, self._keys.born, str(int(time.time() * 1000)), nx=True))
+            self._tell(partial(run, client, BORN, self._keys.born))
             self._born = client.get(self._keys.born)
         self._said = {service: said for service, said in self._said.items()
                       if self._keys.overrides(service) in set(words)}
@@ -207,8 +216,14 @@ class Follower:
 
     def _look_at_born(self, client: Any) -> bool:
         """Puts words back where Redis has been emptied; answers whether nobody has noticed before."""
-        born = client.get(self._keys.born)
-        is_fresh = born is None or (born != self._born and _age_ms(born) < FRESH_MS)
+        try:
+            born, age_ms = run(client, AGE, self._keys.born) or (None, "0")
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            log.warning("%s is something else than a mesh puts there; rename or delete it", self._keys.born)
+            return False
+        is_fresh = born is None or (born != self._born and 0 <= int(age_ms) < FRESH_MS)
         if is_fresh and (held := self._words.overrides()):
             for (service, url), override in held.items():
                 self._tell(partial(client.hsetnx, self._keys.overrides(service), url, str(override)))
@@ -421,8 +436,3 @@ class Follower:
             told = [(known.instance.service, known.instance.id, known.value) for known in self._known.values()
                     if known.value]
             self._tell(partial(self._roster.write, client, told))
-
-
-def _age_ms(born: str) -> float:
-    """How long ago Redis began to be ours; what cannot be read is old."""
-    return time.time() * 1000 - int(born) if born.isascii() and born.isdigit() else float("inf")

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from mesh.health.events import HOST_DOWN, HOST_TWICE, HOST_UP, Event
 from mesh.model import Static
 from mesh.names import PRODUCT, VERSION
@@ -24,6 +26,7 @@ from mesh.store.keys import Keys
 from mesh.store.opinion import HostSaid, host_went_down, is_down, is_forgotten, spelled
 from mesh.store.pace import Pace
 from mesh.store.scripts import SWAP
+from workers.agent.store_link import about, is_wrong_type
 from workers.agent.store_publish import values
 
 FORGETS = 0.98          # of the number of hosts that is believed, at each heartbeat
@@ -52,6 +55,7 @@ class Hosts:
         self.count = 1
         self.latency_s = 0.0
         self.is_taken = True            # what was written last; a Redis that is full takes nothing
+        self.is_said = True             # all of the last heartbeat
 
     def disturbed(self) -> None:
         """Redis was away: heartbeats may have lapsed for no fault of the hosts, and ours is due."""
@@ -79,25 +83,34 @@ class Hosts:
         self._beats += 1
         # the second comes soon: only then does a host among many that begin together know how many they are
         self._beat_at = now + self._pace.beat * (random.uniform(0.9, 1.0) if self._beats > 1 else 0.2)
-        self.is_taken = False
+        self.is_taken = self.is_said = False
         if not lives:
             self._steady_since = self._clock()
             client.set(key, self._mark, px=ttl_ms)
-            former = client.hget(self._keys.hosts, self._me)
+            former = self._ask(self._keys.hosts, lambda: client.hget(self._keys.hosts, self._me))
             if is_down(former or "") or (self._is_first and not former):
                 self._tell(Event(HOST_UP, what="up", who=self._me))
         else:
             self._look_whose(client, key, ttl_ms)
         self._is_first = False
-        client.hset(self._keys.hosts, self._me, self._said().to_json())
-        self.is_taken = True
+        self._ask(self._keys.hosts, lambda: client.hset(self._keys.hosts, self._me, self._said().to_json()))
+        self.is_taken = self.is_said = True
         # a Redis that was emptied has forgotten most of them for a moment
         self.count = max(1, client.hlen(self._keys.hosts), int(self.count * FORGETS))
         return not lives
 
+    def _ask(self, key: str, command: Callable[[], Any]) -> Any:
+        """Something else under this key is no sign of a Redis that takes nothing."""
+        try:
+            with about(key):
+                return command()
+        except ResponseError as error:
+            self.is_taken = is_wrong_type(error)
+            raise
+
     def _look_whose(self, client: Any, key: str, ttl_ms: int) -> None:
         """Whether the heartbeat that lives is our own; the first one may be a former agent's."""
-        mark = str(client.get(key) or "")
+        mark = str(self._ask(key, lambda: client.get(key)) or "")
         if mark == self._mark:
             if self._twin:
                 log.info("no other host is called %s any more", self._me)

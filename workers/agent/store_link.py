@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from redis import Redis as Client
@@ -124,6 +125,23 @@ class Link:
                 client.close()
             except FAILURES as error:
                 log.debug("a connection ended badly: %s", error)
+
+
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Names the key in an error that says no more than that somebody has put something else there."""
+    try:
+        yield
+    except ResponseError as error:
+        if not is_wrong_type(error):
+            raise
+        text = f"WRONGTYPE: {key} is something else than a mesh puts there; rename or delete it"
+        raise ResponseError(text) from error
+
+
+def is_wrong_type(error: BaseException) -> bool:
+    """Something else stands under one key, and all others are well."""
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from mesh.store.keys import Keys
 from mesh.store.opinion import Opinion, Seen, opinion_of, spelled
 from mesh.store.pace import MANY, Pace, speaks
 from mesh.store.scripts import FIRST, OPINE, SWEEP, TELLS
+from workers.agent.store_link import about
 
 MOST_AT_ONCE = 50       # endpoints in one script: Redis does nothing else for so long (25 us each)
 MOST_EVENTS = 500       # told in one turn
@@ -146,7 +147,8 @@ class Publisher:
             for url in urls:
                 opinion = opinions[url]
                 said += [url, *((b"{}", b"") if opinion is None else (opinion.facts_json(), opinion.opinion_json()))]
-            left = run(client, OPINE, key, self._host, spelled(time.time() * 1000), MANY, *said)
+            with about(key):
+                left = run(client, OPINE, key, self._host, spelled(time.time() * 1000), MANY, *said)
             self.written += len(urls)
             for url in urls:
                 if (opinion := opinions[url]) is None:
@@ -157,7 +159,8 @@ class Publisher:
             self._services.discard(service)
             take_out(client, self._keys, service)
         elif service not in self._services:
-            client.sadd(self._keys.services, service)
+            with about(self._keys.services):
+                client.sadd(self._keys.services, service)
             self._services.add(service)
 
     def _check(self, client: Any, seen: set[Key]) -> None:
@@ -173,7 +176,8 @@ class Publisher:
                         self._alone.add((service, url))
                     self._is_stale = True
         for names in _pieces(sorted(services), 1000):
-            client.sadd(self._keys.services, *names)
+            with about(self._keys.services):
+                client.sadd(self._keys.services, *names)
         if not self._is_clean:
             self._clean(client, seen)
             self._is_clean = True
@@ -214,15 +218,17 @@ class Teller:
         """Tells what has happened since."""
         for number, event in self._events.after(self._after)[:MOST_EVENTS]:
             if self._is_ours(client, event, hosts):
-                client.xadd(self._keys.events, fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
+                with about(self._keys.events):
+                    client.xadd(self._keys.events, fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
             self._after = number
 
     def _is_ours(self, client: Any, event: Event, hosts: int) -> bool:
         """Of what every host sees, one tells; of an endpoint's health each that speaks of it, for eyes differ."""
         if event.kind == OVERRIDE:          # a word is told once for all times: hosts that start later see it as news
-            return self._tells(client, event) and bool(run(
-                client, FIRST, self._keys.told, f"{event.service} {event.url}",
-                f"{event.what} {event.who} {event.why}"))
+            with about(self._keys.told):
+                return self._tells(client, event) and bool(run(
+                    client, FIRST, self._keys.told, f"{event.service} {event.url}",
+                    f"{event.what} {event.who} {event.why}"))
         if not (event.url or event.is_shared):
             return True
         if not speaks(self._host, event.service or event.kind, event.url, hosts):
