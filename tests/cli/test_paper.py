@@ -93,7 +93,8 @@ def test_a_status_with_everything_wrong_is_told_whole() -> None:
         "files": [{"file": "/d/b.yml", "state": "ok"}, {"file": "/d/a.yml", "state": "error"}], "problems": [problem]})
     told = stream.getvalue()
     for words in ("on ?: not good\n", "! the agent does not run", "refused: 2", "pid 0 (gone), started 4 times",
-                  "0 of 2, died unasked: 1", "leaving, 1 connection", "(admin)     off", "(redis)     away", "with errors: 3",
+                  "0 of 2, died unasked: 1", "leaving, 1 connection", "(admin)     off", "(redis)     away",
+                  "with errors: 3",
                   "5 (2 do not serve, 1 warning)", "1,234, 5 answered 5xx, 6 retries", "8 lines could not be written",
                   "/d/a.yml:1:2: error: http.routers.a: is wrong (try again)"):
         assert words in told, words
