@@ -643,6 +643,28 @@ def test_a_transport_that_changes_is_taken_up(probing, secure, certificates):
     until(lambda: host.seen(secure.url).probes > 0)
 
 
+def test_a_transport_that_cannot_be_used_is_told_and_remembers_no_probe(probing, odd, monkeypatch):
+    error = ssl.SSLError(1, "no certificate in rootCAs")
+
+    def context_of(transport: Transport) -> ssl.SSLContext:
+        raise error
+
+    def depth() -> int:
+        count, at = 0, error.__traceback__
+        while at is not None:
+            count, at = count + 1, at.tb_next
+        return count
+
+    monkeypatch.setattr("workers.agent.probes.context_of", context_of)
+    host = probing()
+    url = odd(lambda sock: sock.recv(1)).replace("http:", "https:")
+    host.probe(url)
+    until(lambda: host.seen(url).probes <= -2)
+    before = depth()
+    until(lambda: host.seen(url).probes <= -10)
+    assert (host.seen(url).error, depth()) == ("TLS handshake failed", before)
+
+
 def test_a_check_may_have_another_scheme(probing, secure, certificates):
     host = probing()
     url = secure.url.replace("https", "http")

@@ -290,7 +290,7 @@ class Prober:
                 self._complain(f"serversTransport {name}: {error}")
             known = self._contexts[name] = transport, made
         if isinstance(known[1], ssl.SSLError):
-            raise known[1]
+            raise known[1].with_traceback(None)     # else it would remember all that it was ever raised for
         return known[1]
 
     def _complain(self, said: str) -> None:
