@@ -380,6 +380,37 @@ def test_silent_endpoints_hold_up_no_other(probing, web, odd):
     assert host.seen(server.url).error == ""
 
 
+def test_endpoints_that_leave_while_they_are_probed_are_let_go_at_once(probing, odd, web, caplog):
+    over = threading.Event()
+    port = odd(lambda sock: over.wait(WITHIN_S)).rpartition(":")[2]
+    host, server = probing(finder=Names(lambda name: ("127.0.0.1",))), web()
+    check = HealthCheck(interval=LONG, timeout=LONG)
+    host.publish_all(service("many@file", *(f"http://s{number}.test:{port}" for number in range(20)), check=check))
+    until(lambda: host.prober.under_way == 20)
+    host.publish_all(service(WEB, server.url, check=check))
+    assert host.why(server.url) == "well"
+    assert (host.prober.targets, host.prober.under_way, caplog.records) == (1, 0, [])
+    over.set()
+
+
+def test_silent_endpoints_that_leave_hold_up_no_other_that_waits(probing, odd):
+    over = threading.Event()
+    port = odd(lambda sock: over.wait(WITHIN_S)).rpartition(":")[2]
+    host = probing(finder=Names(lambda name: ("127.0.0.1",)), most_slow=2)
+    check = HealthCheck(interval=0.05, timeout=0.1)
+    many = service(WEB, *(f"http://s{number}.test:{port}" for number in range(30)), check=check)
+    url = f"http://t.test:{port}"
+    other = service("other@file", url, check=check)
+    for _ in range(3):
+        host.publish_all(many, other)
+        until(lambda: host.prober.targets == 31 and all(each.probes < -1 for each in host.table.endpoints()))
+        host.publish_all(other)
+        until(lambda: host.prober.targets == 1)
+        more = host.seen(url).probes - 2
+        until(lambda more=more: host.seen(url).probes <= more, "it is probed")
+    over.set()
+
+
 def test_there_are_never_more_under_way_than_there_may_be(probing, odd):
     over = threading.Event()
     url = odd(lambda sock: over.wait(WITHIN_S))
@@ -610,6 +641,28 @@ def test_a_transport_that_changes_is_taken_up(probing, secure, certificates):
     host.transports = {"t@file": Transport("t@file", insecure_skip_verify=True)}
     host.probe(secure.url, transport="t@file")
     until(lambda: host.seen(secure.url).probes > 0)
+
+
+def test_a_transport_that_cannot_be_used_is_told_and_remembers_no_probe(probing, odd, monkeypatch):
+    error = ssl.SSLError(1, "no certificate in rootCAs")
+
+    def context_of(transport: Transport) -> ssl.SSLContext:
+        raise error
+
+    def depth() -> int:
+        count, at = 0, error.__traceback__
+        while at is not None:
+            count, at = count + 1, at.tb_next
+        return count
+
+    monkeypatch.setattr("workers.agent.probes.context_of", context_of)
+    host = probing()
+    url = odd(lambda sock: sock.recv(1)).replace("http:", "https:")
+    host.probe(url)
+    until(lambda: host.seen(url).probes <= -2)
+    before = depth()
+    until(lambda: host.seen(url).probes <= -10)
+    assert (host.seen(url).error, depth()) == ("TLS handshake failed", before)
 
 
 def test_a_check_may_have_another_scheme(probing, secure, certificates):

@@ -507,6 +507,19 @@ def test_an_ejection_and_its_end_are_told(host):
                            f"endpoint-returned web@file {A} up: its ejection is over"]
 
 
+def test_the_end_of_an_ejection_has_a_date_and_says_what_the_endpoint_is_then(host):
+    slot, _ = host.publish(service(WEB, A, B))[WEB]
+    host.memory.slots.store(slot, SLOT_EJECTED_MS, int(host.clock.now * 1000) + 20_000)
+    host.memory.slots.store(slot, SLOT_CHANGED_MS, 1)
+    host.table.tick()
+    host.table.override(WEB, A, "drain")
+    host.memory.slots.store(slot, SLOT_CHANGED_MS, 1)
+    host.clock.now += 20
+    host.table.tick()
+    assert host.told()[-1] == f"endpoint-returned web@file {A} drain: its ejection is over"
+    assert host.seen(A).since_ms > 1
+
+
 def test_an_ejection_of_before_is_no_news_for_a_successor(host):
     slot, = host.publish(service(WEB, A))[WEB]
     host.memory.slots.store(slot, SLOT_EJECTED_MS, int(host.clock.now * 1000) + 20_000)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from mesh.health.events import ENDPOINT_EJECTED, ENDPOINT_RETURNED, Event
 from mesh.names import for_people
-from mesh.shared.slots import DIVIDER, SLOT_EJECTIONS, Slots
+from mesh.shared.slots import DIVIDER, SLOT_CHANGED_MS, SLOT_EJECTIONS, SLOT_STATE, Slots
 from workers.agent.eventlog import EventLog
+from workers.agent.states import word_of
 
 
 class Ejections:
@@ -18,8 +19,8 @@ class Ejections:
         self._slots, self._events = slots, events
         self._ejected: dict[int, int] | None = None
 
-    def look(self, now_ms: int) -> None:
-        """Tells what has changed since the last look (CLOCK_MONOTONIC in ms)."""
+    def look(self, now_ms: int, unix_ms: int) -> None:
+        """Tells what has changed since the last look, and dates the ends (CLOCK_MONOTONIC and unix time in ms)."""
         now: dict[int, int] = self._slots.ejected(now_ms)
         before, self._ejected = self._ejected, now
         if before is None or (not before and not now):
@@ -32,7 +33,9 @@ class Ejections:
                            f"its requests failed, for {(until_ms - now_ms) / 1000:.3g} s{again}")
         for slot in before:
             if slot not in now:
-                self._tell(ENDPOINT_RETURNED, slot, "up", "its ejection is over")
+                self._slots.store(slot, SLOT_CHANGED_MS, unix_ms)
+                self._tell(ENDPOINT_RETURNED, slot, word_of(self._slots.load(slot, SLOT_STATE), 0),
+                           "its ejection is over")
 
     def forget(self, slot: int) -> None:
         """The slot is another endpoint's now, or nobody's."""

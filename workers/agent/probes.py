@@ -135,6 +135,10 @@ class Prober:
             self._follow(self._table.plan)
             now = time.monotonic()
         self._sweep(now)
+        for _ in range(min(len(self._held), self._most_slow - self._slow)):
+            held = self._held.popleft()         # there is a place again, however it came to be free
+            if not held.is_gone and held.due is not None:
+                self._plan_at(held, held.due)
         due, began = self._due, 0
         while due and due[0][0] <= now and began < MOST_A_TURN and len(self._active) < self._most:
             _, _, turn, target = heappop(due)
@@ -217,9 +221,10 @@ class Prober:
         for url in [url for url in targets if url not in but]:
             target = targets.pop(url)
             target.is_gone = True
-            if target.probe is not None:
-                self._ended(target.probe)
-                target.probe.give_up()
+            probe = target.probe
+            if probe is not None:
+                self._ended(probe)
+                probe.give_up()
         if not targets:
             del self._targets[name]
 
@@ -260,11 +265,6 @@ class Prober:
         target = self._active.pop(probe)
         target.probe = None
         self._slow -= target.is_silent
-        while self._held and self._slow < self._most_slow:
-            held = self._held.popleft()
-            if not held.is_gone and held.due is not None:
-                self._plan_at(held, held.due)
-                break
 
     def _sweep(self, now: float) -> None:
         gap = now - self._swept
@@ -290,7 +290,7 @@ class Prober:
                 self._complain(f"serversTransport {name}: {error}")
             known = self._contexts[name] = transport, made
         if isinstance(known[1], ssl.SSLError):
-            raise known[1]
+            raise known[1].with_traceback(None)     # else it would remember all that it was ever raised for
         return known[1]
 
     def _complain(self, said: str) -> None:

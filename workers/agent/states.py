@@ -88,7 +88,7 @@ def state_of(name: str, url: str, slot: int, cells: Sequence[int] | None, weight
     left_ms = max(0, seen[SLOT_EJECTED_MS] - now_ms)
     override_weight = (bits >> WEIGHT_SHIFT) - 1
     return EndpointState(
-        for_people(name), url, slot, _word(bits, left_ms), override_weight if override_weight >= 0 else weight,
+        for_people(name), url, slot, word_of(bits, left_ms), override_weight if override_weight >= 0 else weight,
         str(override) if override is not None else "", seen[SLOT_CHANGED_MS], seen[_IN_FLIGHT], seen[SLOT_REQUESTS],
         seen[SLOT_FAILURES], latency_us(seen[SLOT_LATENCY]), checked, seen[SLOT_PROBED_MS], seen[SLOT_PROBE_US],
         seen[SLOT_PROBES], words(seen[SLOT_PROBE_WHY]), seen[SLOT_FAILED_MS], left_ms,
@@ -97,7 +97,8 @@ def state_of(name: str, url: str, slot: int, cells: Sequence[int] | None, weight
         not (bits & (STATE_DOWN | STATE_WAITS) or left_ms))
 
 
-def _word(bits: int, left_ms: int) -> str:
+def word_of(bits: int, left_ms: int) -> str:
+    """The state that a SLOT_STATE and the rest of an ejection make."""
     if bits & STATE_DISABLED:
         return DISABLED
     if bits & STATE_DRAIN:

@@ -365,7 +365,7 @@ class Table:
         self._look_at_file()
         self._look_at_addresses()
         with self._lock:
-            self._ejections.look(self._now_ms())
+            self._ejections.look(self._now_ms(), _unix_ms())
             for slot in self._given.take_back(self._clock()):
                 self._ejections.forget(slot)
 
