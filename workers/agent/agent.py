@@ -134,7 +134,8 @@ class _Agent:
         self.embedded.close()           # after the store, which writes its last words into it
 
     def _tell_about(self, now: float) -> None:
-        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address)
+        # one that has ended comes back: until then a word for it is refused, not written where nobody reads it
+        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address or self.about.redis)
         if self.about == self.written or now < self.write_again:
             return
         try:
