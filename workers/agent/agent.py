@@ -83,10 +83,10 @@ class _Agent:
         self.written: About | None = None
         self.write_again = 0.0
 
-    def _store_on(self, server: RedisServer) -> Store:
+    def _store_on(self, server: RedisServer, told: int = 0) -> Store:
         memory, table = self.memory, self.table
         return Store(self.static, server, table, self.instances, lambda: memory.plan.generation,
-                     lambda: (memory.slots.changes, table.plan.number, table.events.last))
+                     lambda: (memory.slots.changes, table.plan.number, table.events.last), told=told)
 
     def _follow_embedded(self) -> None:
         """The private Redis is up some time after us, and may come back at another address: then another store."""
@@ -96,7 +96,8 @@ class _Agent:
         if self.store is not None:
             # it waits for answers that will not come, and the hub cannot
             threading.Thread(target=self.store.close, name="former-store", daemon=True).start()
-        self.private, self.store = server, self._store_on(server)
+        told = self.store.told if self.store is not None else 0         # its data are the same
+        self.private, self.store = server, self._store_on(server, told)
         self.store.start()
 
     def _redis_seen(self) -> RedisSeen | None:
