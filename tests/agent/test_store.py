@@ -244,6 +244,15 @@ def test_a_key_of_overrides_that_is_no_hash_hurts_nobody(redis: Any, host: Host)
     until(lambda: host.state(ONE) == "drain")
 
 
+def test_a_service_by_its_qualified_name_is_answered_with_the_other(redis: Any, host: Host) -> None:
+    redis.hset("mesh:overrides:orders.shop@mesh", ONE, "disable")
+    redis.hset("mesh:overrides:orders.shop", ONE, "weight=3")
+    [said] = until(lambda: [each for each in events(redis, "override") if each["what"] == "not understood"])
+    assert said["why"] == "a service is called here as people do: mesh:overrides:orders.shop"
+    until(lambda: document(redis, "orders.shop", ONE)["weight"] == 3)
+    assert host.state(ONE) == "up"
+
+
 def test_bytes_that_are_no_text_hide_nothing_else(redis: Any, host: Host) -> None:
     redis.set(b"mesh:instance:cart.shop:\xff\xfe", ONE)
     redis.set("mesh:instance:cart.shop:latin", b"http://10.0.0.7/\xfc")

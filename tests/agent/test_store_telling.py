@@ -47,7 +47,12 @@ class Telling:
 
     def __init__(self, redis: Any, name: str) -> None:
         self._redis, self._log = redis, EventLog()
-        self._teller = Teller(name, Keys("mesh:"), replace(QUICK, tells=60.0), self._log)
+        self._name, self._keys, self._pace = name, Keys("mesh:"), replace(QUICK, tells=60.0)
+        self._teller = Teller(name, self._keys, self._pace, self._log)
+
+    def begins_anew(self) -> None:
+        """With another store, as when the private Redis comes back at another address."""
+        self._teller = Teller(self._name, self._keys, self._pace, self._log, self._teller.told)
 
     def sees(self, *events: Event) -> None:
         for event in events:
@@ -82,6 +87,13 @@ def test_a_host_that_sees_it_late_tells_nothing_again(redis: Any, hosts: list[Te
     hosts[1].sees(JOINED)
     hosts[1].sees(LEFT, JOINED)
     assert told(redis) == ["host-a endpoint-joined", "host-a endpoint-left", "host-a endpoint-joined"]
+
+
+def test_another_store_tells_nothing_again(redis: Any, hosts: list[Telling]) -> None:
+    hosts[0].sees(JOINED)
+    hosts[0].begins_anew()
+    hosts[0].sees(LEFT)
+    assert told(redis) == ["host-a endpoint-joined", "host-a endpoint-left"]
 
 
 def test_health_is_each_hosts_own_to_tell(redis: Any, hosts: list[Telling]) -> None:

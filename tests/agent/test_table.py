@@ -447,6 +447,14 @@ def test_a_file_that_nobody_understands_takes_no_word_back(kept, text, caplog):
     assert len([line for line in caplog.messages if str(path) in line]) == 1
 
 
+def test_a_service_in_the_file_may_have_its_qualified_name(kept):
+    path = overrides.path_of(kept.static.state_directory)
+    path.parent.mkdir()
+    path.write_text(f'{{"orders.shop@mesh": {{"{A}": "drain"}}}}')
+    kept.table.tick()
+    assert kept.table.overrides() == {("orders.shop", A): Override("drain")}
+
+
 def test_a_wrong_word_in_the_file_harms_no_other(kept):
     kept.publish(service(WEB, A, B))
     path = overrides.path_of(kept.static.state_directory)

@@ -300,6 +300,13 @@ def test_an_instance_is_deregistered_by_url_or_id(registry: Registry, told: list
     assert registry.client.keys() == ["mesh:instance:orders.shop:axb"]
 
 
+def test_a_key_of_another_type_hides_no_instance(registry: Registry, told: list[str]) -> None:
+    registry.client.hset("mesh:instance:orders.shop:odd", "a", "b")
+    registry.client.set("mesh:instance:orders.shop:one", registry.url)
+    assert hostmesh("deregister", "orders.shop", registry.url, *told).exit_code == 0
+    assert registry.value is None
+
+
 def test_one_that_is_not_there_is_told_its_neighbour(registry: Registry, told: list[str]) -> None:
     registry.client.set("mesh:instance:orders.shop:a", "http://10.0.0.5:8080")
     result = hostmesh("deregister", "orders.shop", "http://10.0.0.5:808", "--json", *told)

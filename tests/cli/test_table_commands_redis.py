@@ -140,6 +140,12 @@ def test_hosts_are_up_while_their_heartbeat_lives(host: Host, redis: RedisRunnin
     assert "0.3 of 4" in text
 
 
+def test_when_a_host_was_seen_is_told_by_the_clock_of_redis(host: Host, redis: RedisRunning) -> None:
+    redis.client.hset("mesh:hosts", "host-c", '{"lastSeen": "2026-01-01T00:00:00Z"}')
+    redis.client.set("mesh:host:host-c", "x", px=13_950)        # of 16 s
+    assert lines(shown_by(host.static, hosts_seen, False)[1], "host-c")[0].endswith("  2 s ago")
+
+
 def test_two_hosts_of_one_name_have_a_line_of_their_own(host: Host, redis: RedisRunning) -> None:
     redis.client.hset("mesh:hosts", "host-a", '{"address": "10.0.3.2", "twin": "10.0.3.9"}')
     assert "two hosts are called host-a: 10.0.3.2 and 10.0.3.9;" in shown_by(host.static, hosts_seen, False)[1]

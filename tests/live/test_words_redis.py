@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from kv_redis import SERVER, RedisRunning
@@ -80,3 +81,27 @@ def test_events_say_who_and_why_once(mesh: Mesh, pair: tuple[Endpoint, Endpoint]
 def test_the_host_is_listed_with_its_heartbeat(mesh: Mesh) -> None:
     (host,) = json.loads(hostmesh(mesh, "hosts", "--json").stdout)["hosts"]
     assert (host["name"], host["alive"], host["workers"]) == ("host-a", True, 2)
+
+
+def test_a_word_is_refused_while_the_private_redis_is_away(tmp_path: Path, pair: tuple[Endpoint, Endpoint]) -> None:
+    with Mesh(tmp_path, {"orders.yml": orders(*pair)}, {"redis": {"embedded": True}}) as mesh:
+        until(lambda: mesh.about.redis and hostmesh(mesh, "hosts").exit_code == 0, "a private Redis runs")
+        (mine,) = [each for each in psutil.Process(mesh.agent).children() if "redis" in each.name()]
+        data = tmp_path / "state" / "redis"
+        data.rename(tmp_path / "aside")                 # it cannot come back
+        for place in (data, tmp_path / "run" / "redis"):
+            place.touch()
+        mine.kill()
+        until(lambda: any("cannot hold the private Redis" in line for line in mesh.log), "it is missed")
+        let_pass(1.0)                                   # two beats of the agent
+        refused = hostmesh(mesh, "drain", "orders.shop", pair[0].url)
+        assert (refused.exit_code, refused.output[:20]) == (1, "nothing was changed:")
+        data.unlink()
+        (tmp_path / "aside").rename(data)
+        until(lambda: hostmesh(mesh, "drain", "orders.shop", pair[0].url).exit_code == 0, "it is back")
+        until(lambda: who_answers(mesh) == {"two"}, "the word is obeyed")
+
+
+def let_pass(seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    until(lambda: time.monotonic() > ends)

@@ -85,10 +85,10 @@ class _Agent:
         self.written: About | None = None
         self.write_again = 0.0
 
-    def _store_on(self, server: RedisServer) -> Store:
+    def _store_on(self, server: RedisServer, told: int = 0) -> Store:
         memory, table = self.memory, self.table
         return Store(self.static, server, table, self.instances, lambda: memory.plan.generation,
-                     lambda: (memory.slots.changes, table.plan.number, table.events.last))
+                     lambda: (memory.slots.changes, table.plan.number, table.events.last), told=told)
 
     def _follow_embedded(self) -> None:
         """The private Redis is up some time after us, and may come back at another address: then another store."""
@@ -98,7 +98,8 @@ class _Agent:
         if self.store is not None:
             # it waits for answers that will not come, and the hub cannot
             threading.Thread(target=self.store.close, name="former-store", daemon=True).start()
-        self.private, self.store = server, self._store_on(server)
+        told = self.store.told if self.store is not None else 0         # its data are the same
+        self.private, self.store = server, self._store_on(server, told)
         self.store.start()
 
     def _redis_seen(self) -> RedisSeen | None:
@@ -145,7 +146,8 @@ class _Agent:
         self.memory.facts.store(FACT_REDIS, how)
 
     def _tell_about(self, now: float) -> None:
-        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address)
+        # one that has ended comes back: until then a word for it is refused, not written where nobody reads it
+        self.about = replace(self.about, admin=self.admin.bound, redis=self.embedded.address or self.about.redis)
         if self.about == self.written or now < self.write_again:
             return
         try:

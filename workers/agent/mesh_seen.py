@@ -21,7 +21,7 @@ from mesh.store.keys import Keys
 from mesh.store.pace import Pace
 from workers.about import About
 from workers.agent.store_link import about
-from workers.agent.store_publish import EVENTS_KEPT, fields
+from workers.agent.store_publish import EVENTS_KEPT, each_of, fields
 from workers.stores import client_of
 
 ANSWER_S = 2.0
@@ -95,11 +95,14 @@ class Mesh:
                     self._client.xadd(self._keys.events, fields(event, host), maxlen=EVENTS_KEPT, approximate=True)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
-        """By name what each host says of itself; `alive` while its heartbeat is there."""
+        """By name what each host says of itself; `alive` while its heartbeat is there.
+
+        `seenS` is how many seconds ago that was renewed, by the clock of Redis: those of hosts differ.
+        """
         with self._told(self._keys.hosts):
             said = {name: _object(text) for name, text in self._client.hgetall(self._keys.hosts).items()}
-            return {name: {**each, "alive": bool(self._client.exists(self._keys.host(name)))}
-                    for name, each in sorted(said.items())}
+            left = dict(zip(said, each_of(self._client, "pttl", map(self._keys.host, said))))
+            return {name: {**each, **_heartbeat(left[name])} for name, each in sorted(said.items())}
 
     def events(self, last: int) -> tuple[list[tuple[str, dict[str, str]]], str]:
         """The last events, oldest first, each with its number; and the number from which to follow."""
@@ -139,6 +142,13 @@ class Mesh:
                 yield
         except (RedisError, OSError) as error:
             raise Away(f"Redis ({self.address}): {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _heartbeat(left_ms: Any) -> dict[str, Any]:
+    if not isinstance(left_ms, int) or left_ms == -2:
+        return {"alive": False}
+    seen_s = round(Pace().ttl - left_ms / 1000, 1)
+    return {"alive": True, **({"seenS": max(0.0, seen_s)} if left_ms >= 0 else {})}
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from mesh.health.override import Override, read_override
+from mesh.names import for_people
 
 FILE = "overrides.json"
 MOST_BYTES = 16 << 20
@@ -55,7 +56,8 @@ def read(path: Path) -> tuple[Overrides, dict[tuple[str, str], str]]:
         raise ValueError("a map of services is wanted: {service: {url: word}}")
     found: Overrides = {}
     wrong: dict[tuple[str, str], str] = {}
-    for service, words in said.items():
+    for name, words in said.items():
+        service = for_people(name)
         if not isinstance(words, dict):
             wrong[service, ""] = "a map of urls is wanted"
             continue

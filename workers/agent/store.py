@@ -41,12 +41,12 @@ class Store:
     """The whole traffic with Redis of one host; `start` begins it, `close` ends it.
 
     `changes` answers something else whenever an endpoint's state may have changed; without one the table is looked at
-    every second.  `generation` is what is published to the workers.
+    every second.  `generation` is what is published to the workers.  `told` is what a former one has told of events.
     """
 
     def __init__(self, static: Static, server: RedisServer, table: Endpoints, instances: Gathering,
                  generation: Callable[[], int] = lambda: 0, changes: Callable[[], object] | None = None,
-                 pace: Pace = PACE, answer_s: float = ANSWER_S) -> None:
+                 pace: Pace = PACE, answer_s: float = ANSWER_S, told: int = 0) -> None:
         self._pace, self._answer_s = pace, answer_s
         keys = Keys(static.redis.prefix)
         self._closing = threading.Event()
@@ -56,7 +56,7 @@ class Store:
         self._link = Link(server, pace, self._away, answer_s)
         self._hosts = Hosts(static, keys, pace, generation, table.events.add)
         self._publisher = Publisher(static.host_name, keys, pace, table.endpoints, changes or _every_second)
-        self._teller = Teller(static.host_name, keys, pace, table.events)
+        self._teller = Teller(static.host_name, keys, pace, table.events, told)
         self._follower = Follower(static.host_name, Link(server, pace, self._unfollowed, answer_s), keys, pace, table,
                                   instances, table.events, lambda: self._hosts.count,
                                   lambda: not self._hosts.is_taken, self._closing, answer_s)
@@ -98,6 +98,11 @@ class Store:
     def is_told_of_changes(self) -> bool:
         """Whether Redis tells what changes; else it is asked again and again."""
         return self._follower.is_told_of_changes
+
+    @property
+    def told(self) -> int:
+        """The number of the last event that was told, or left to others."""
+        return self._teller.told
 
     @property
     def written(self) -> int:

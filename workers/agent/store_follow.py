@@ -28,7 +28,7 @@ from redis.exceptions import RedisError, ResponseError
 from mesh.errors import did_you_mean
 from mesh.health.events import OVERRIDE, Event
 from mesh.health.override import DISABLE, DRAIN, Override, read_override
-from mesh.names import PRODUCT
+from mesh.names import PRODUCT, for_people
 from mesh.providers.instances import Instance, read_instance
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
@@ -256,6 +256,9 @@ class Follower:
             self._unread.begin(f"{key}: {said}")        # what stood there holds
             self._is_unread = True
             return
+        if (name := for_people(service)) != service:
+            self._is_misnamed(service, name)
+            return
         before = self._said.get(service, {})
         words: dict[str, Override] = {}
         for url, text in said.items():
@@ -280,6 +283,14 @@ class Follower:
             return
         self._has_words = True
         self._words.replace_overrides(said)
+
+    def _is_misnamed(self, service: str, name: str) -> None:
+        """Two keys for one service would take words back from each other."""
+        if (service, "") not in self._wrong:
+            self._wrong[service, ""] = name
+            why = f"a service is called here as people do: {self._keys.overrides(name)}"
+            log.warning("%s: %s", self._keys.overrides(service), why)
+            self._events.add(Event(OVERRIDE, service, "", "not understood", why))
 
     def _complain(self, service: str, url: str, text: str, error: ValueError) -> None:
         if self._wrong.get((service, url)) == text:

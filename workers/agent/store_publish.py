@@ -210,17 +210,17 @@ class Publisher:
 class Teller:
     """Puts the events of this host into `events`, those of a time without Redis too, as far back as they are kept."""
 
-    def __init__(self, host: str, keys: Keys, pace: Pace, events: Log) -> None:
+    def __init__(self, host: str, keys: Keys, pace: Pace, events: Log, told: int = 0) -> None:
         self._host, self._keys, self._pace, self._events = host, keys, pace, events
-        self._after = 0
+        self.told = told                # the number of the last one
 
     def turn(self, client: Any, hosts: int) -> None:
         """Tells what has happened since."""
-        for number, event in self._events.after(self._after)[:MOST_EVENTS]:
+        for number, event in self._events.after(self.told)[:MOST_EVENTS]:
             if self._is_ours(client, event, hosts):
                 with about(self._keys.events):
                     client.xadd(self._keys.events, fields(event, self._host), maxlen=EVENTS_KEPT, approximate=True)
-            self._after = number
+            self.told = number
 
     def _is_ours(self, client: Any, event: Event, hosts: int) -> bool:
         """Of what every host sees, one tells; of an endpoint's health each that speaks of it, for eyes differ."""

@@ -46,7 +46,7 @@ def hosts_seen(sight: Sight, paper: Paper, as_json: bool) -> int:
 
 
 def _seen(each: dict[str, Any]) -> str:
-    told_at = ago(unix_ms(each.get("lastSeen")))
+    told_at = f"{int(each['seenS'])} s" if "seenS" in each else ago(unix_ms(each.get("lastSeen")))
     return f"{told_at} ago" if told_at else ""
 
 

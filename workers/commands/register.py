@@ -13,13 +13,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from redis import Redis as Client
 from redis import RedisError
+from redis.exceptions import ResponseError
 
 from mesh.errors import ConfigError, did_you_mean
 from mesh.model import Redis, RedisServer, Static
 from mesh.names import KEY_INSTANCE
 from mesh.providers.instances import Instance, complaint, plain_url, read_instance
 from workers.about import read_about
+from workers.agent.store_link import is_wrong_type
 from workers.commands.paper import Paper, print_json
 from workers.machine import here, read_static
 from workers.notify import Notifier
@@ -82,7 +85,7 @@ def deregister(asked: Asked, as_json: bool) -> int:
         start = redis.prefix + KEY_INSTANCE.format(service=asked.service, id="")
         for key in sorted(map(str, client.scan_iter(f"{_literal(start)}*", count=1000))):
             id = key.removeprefix(start)
-            known[id] = read_instance(asked.service, id, str(client.get(key) or "")).url
+            known[id] = read_instance(asked.service, id, _value(client, key)).url
             if id == asked.url or known[id] == url:
                 found.append(key)
         for key in found:
@@ -94,6 +97,16 @@ def deregister(asked: Asked, as_json: bool) -> int:
     hint = did_you_mean(asked.url, [*known, *known.values()]) or (
         f"registered: {', '.join([*known][:_SHOWN])}" if known else "it has no instance that registered itself")
     return _refused(f"{asked.service} {asked.url} is not registered ({hint})", as_json)
+
+
+def _value(client: Client, key: str) -> str:
+    """What an instance's key says; "" where somebody has put something else there."""
+    try:
+        return str(client.get(key) or "")
+    except ResponseError as error:
+        if not is_wrong_type(error):
+            raise
+        return ""
 
 
 def _wanted(asked: Asked) -> Wanted:
