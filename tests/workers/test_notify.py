@@ -45,7 +45,8 @@ def test_a_status_is_told_when_it_changes(systemd):
     assert heard(systemd) == ["STATUS=one", "STATUS=two"]
 
 
-@pytest.mark.parametrize("pid, expected", [(os.getpid(), 0.02), (1, 0.0), (None, 0.02)])
+@pytest.mark.parametrize("pid, expected", [(os.getpid(), 0.02), (1, 0.0), (None, 0.02)],
+                         ids=["us", "another", "nobody"])
 def test_the_watchdog_is_ours_if_systemd_means_us(systemd, pid, expected):
     environ = {"NOTIFY_SOCKET": systemd.getsockname(), "WATCHDOG_USEC": "20000"}
     if pid is not None:
