@@ -168,9 +168,3 @@ def probing() -> Iterator[Callable[..., Probing]]:
         each.prober.close()
 
 
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-

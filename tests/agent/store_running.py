@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import redis
+from ports import free_port
 
 from mesh.health.verdict import REFUSED
 from mesh.model import Dynamic, HealthCheck, LoadBalancer, Redis, RedisServer, Server, Service, Static
@@ -57,16 +58,6 @@ def server_binary() -> str:
     if spec is not None and spec.origin:
         found = next(map(str, Path(spec.origin).parent.glob("_binaries/*/valkey-server")), "")
     return found or ""
-
-
-def free_port() -> int:
-    """A port that nobody has; below the ephemeral ones minus 10,000 a Cluster's bus finds its own."""
-    while True:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-        if port < 55000:
-            return port
 
 
 class RedisProcess:

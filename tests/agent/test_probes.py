@@ -16,7 +16,8 @@ from pathlib import Path
 
 import gevent
 import pytest
-from probed_servers import WEB, WITHIN_S, Probing, free_port, until
+from ports import free_port
+from probed_servers import WEB, WITHIN_S, Probing, until
 from table_memory import SIZES, Host, dynamic, memory_of, service
 
 from mesh.health.verdict import REFUSED

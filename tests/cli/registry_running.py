@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 from instances import ROOT, until
+from ports import free_port
 
 PROGRAM = '''
 import http.server, json, os, pathlib, signal, socket, sys, threading, time
@@ -51,11 +51,6 @@ class Answers(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("127.0.0.1", port), Answers).serve_forever()
 '''
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 class Registry:

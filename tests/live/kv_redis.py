@@ -6,7 +6,6 @@ import ctypes
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from ports import free_port
 
 from mesh.model import RedisServer
 
@@ -40,8 +40,7 @@ class RedisRunning:
     """`options` are further words of its command line; nothing is kept on the disk unless they say so."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as chosen:
-            self.port = chosen.getsockname()[1]
+        self.port = free_port()
         self.directory, self.options = directory, options
         directory.mkdir(parents=True, exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None

@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psutil
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from workers.about import About, read_about
@@ -92,8 +92,7 @@ def digest(data: bytes) -> str:
 
 def free_address() -> str:
     """An address that nobody listens on now, for what must know it before it starts."""
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        return f"127.0.0.1:{chosen.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def is_running(pid: int) -> bool:
