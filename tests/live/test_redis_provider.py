@@ -83,6 +83,7 @@ def test_a_route_comes_and_goes_with_its_keys(mesh: Mesh, store: RedisRunning, e
 def test_no_accident_of_redis_costs_a_request(mesh: Mesh, store: RedisRunning, endpoint: Endpoint) -> None:
     write(store, endpoint)
     until(lambda: status(mesh) == 200, "the route is there")
+    mesh.wait_for_generation(mesh.generation)       # at the other worker too
     with Load(mesh) as load:
         store.signal(signal.SIGSTOP)
         until(lambda: is_told_away(mesh), "it hangs", 20.0)
