@@ -11,7 +11,7 @@ import sys
 import click
 
 from mesh.names import PRODUCT, VERSION
-from workers.options import Commands, Span, config_option, hidden_config_option, json_option, pairs, redis_option
+from workers.options import Commands, F, Span, config_option, hidden_config_option, json_option, pairs, redis_option
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -148,6 +148,11 @@ def events(config: str | None, as_json: bool, follow: bool, last: int) -> None:
 _WHY = click.option("--why", default="", metavar="TEXT", help="The reason, for whoever looks next.")
 
 
+def _about_an_endpoint(call: F) -> F:
+    """What every word about an endpoint takes: of which service, which one, and why."""
+    return config_option(json_option(_WHY(click.argument("service")(click.argument("url")(call)))))
+
+
 def _say(config: str | None, as_json: bool, word: str, service: str, url: str, why: str = "") -> None:
     from workers.commands.override import Asked, override
 
@@ -155,11 +160,7 @@ def _say(config: str | None, as_json: bool, word: str, service: str, url: str, w
 
 
 @main.command()
-@config_option
-@json_option
-@_WHY
-@click.argument("service")
-@click.argument("url")
+@_about_an_endpoint
 def drain(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Send nothing new to an endpoint; what is under way and sticky sessions go on.
 
@@ -173,44 +174,28 @@ def drain(config: str | None, as_json: bool, why: str, service: str, url: str) -
 
 
 @main.command()
-@config_option
-@json_option
-@_WHY
-@click.argument("service")
-@click.argument("url")
+@_about_an_endpoint
 def undrain(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Take a drain back."""
     _say(config, as_json, "undrain", service, url, why)
 
 
 @main.command()
-@config_option
-@json_option
-@_WHY
-@click.argument("service")
-@click.argument("url")
+@_about_an_endpoint
 def disable(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Send nothing to an endpoint, not even sticky sessions."""
     _say(config, as_json, "disable", service, url, why)
 
 
 @main.command()
-@config_option
-@json_option
-@_WHY
-@click.argument("service")
-@click.argument("url")
+@_about_an_endpoint
 def enable(config: str | None, as_json: bool, why: str, service: str, url: str) -> None:
     """Take a disable back."""
     _say(config, as_json, "enable", service, url, why)
 
 
 @main.command()
-@config_option
-@json_option
-@_WHY
-@click.argument("service")
-@click.argument("url")
+@_about_an_endpoint
 @click.argument("number", metavar="N|default")
 def weight(config: str | None, as_json: bool, why: str, service: str, url: str, number: str) -> None:
     """Give an endpoint another weight than its file does.
