@@ -228,3 +228,19 @@ def hosts_on(server: RedisServer, *names: str, **said: Any) -> Iterator[list[Hos
     finally:
         for host in made:
             host.store.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """One Redis for a file of tests."""
+    one = RedisProcess(tmp_path_factory.mktemp("redis")).start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(name="redis")
+def emptied(server: RedisProcess) -> Iterator[Any]:
+    """A client of it, for a test that begins with nothing in it."""
+    with server.client() as client:
+        client.flushall()
+        yield client

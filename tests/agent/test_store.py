@@ -11,20 +11,6 @@ from store_running import QUICK, Host, RedisProcess, document, events, hosts_on,
 ONE, TWO = "http://10.0.0.1:8080", "http://10.0.0.2:8080"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    one = RedisProcess(tmp_path_factory.mktemp("redis")).start()
-    yield one
-    one.kill()
-
-
-@pytest.fixture
-def redis(server: RedisProcess) -> Iterator[Any]:
-    with server.client() as client:
-        client.flushall()
-        yield client
-
-
 @pytest.fixture
 def host(server: RedisProcess, redis: Any) -> Iterator[Host]:
     with hosts_on(server.reached, "host-a") as [one]:

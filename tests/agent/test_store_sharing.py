@@ -1,13 +1,11 @@
 """Hosts of a large mesh share what is to be told, and what Redis bears: the publisher alone, told of many hosts."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import pytest
-from store_running import QUICK, RedisProcess, document, until
+from store_running import QUICK, document, until
 
 from mesh.store.keys import Keys
 from mesh.store.pace import Pace
@@ -15,20 +13,6 @@ from workers.agent.states import EndpointState
 from workers.agent.store_publish import Publisher
 
 MANY = 1000                 # hosts: one in sixty speaks of an endpoint
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    one = RedisProcess(tmp_path_factory.mktemp("redis")).start()
-    yield one
-    one.kill()
-
-
-@pytest.fixture
-def redis(server: RedisProcess) -> Iterator[Any]:
-    with server.client() as client:
-        client.flushall()
-        yield client
 
 
 class Telling:

@@ -1,7 +1,6 @@
 """Who tells of what in mesh:events: one of all that see the same, each of what it alone sees."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,20 +25,6 @@ JOINED = Event(ENDPOINT_JOINED, "orders.shop", ONE)
 LEFT = Event(ENDPOINT_LEFT, "orders.shop", ONE)
 DRAIN = Event(OVERRIDE, "orders.shop", ONE, "drain", "new kernel", "ann")
 NO_DRAIN = Event(OVERRIDE, "orders.shop", ONE, "no drain")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
-    one = RedisProcess(tmp_path_factory.mktemp("redis")).start()
-    yield one
-    one.kill()
-
-
-@pytest.fixture
-def redis(server: RedisProcess) -> Iterator[Any]:
-    with server.client() as client:
-        client.flushall()
-        yield client
 
 
 class Telling:
