@@ -14,6 +14,7 @@ import time
 
 import gevent
 from gevent import get_hub
+from gevent.event import Event
 
 from mesh.shared.series cimport GAUGE_CONNECTIONS, GAUGE_ENTRYPOINTS, GAUGE_GENERATION, GAUGE_LOG_DROPPED, Column
 from workers.proxy.accesslog cimport AccessLog
@@ -260,11 +261,21 @@ cdef class Front:
 
     def stop_accepting(self, bint takes_in=True):
         """Nobody is accepted any more, but for those that wait already, unless all is to end at once."""
+        if takes_in and self.accepting:
+            done = Event()
+            stream.run_in_hub(self._take_in, done)
+            done.wait()
         for each in self.listening:
-            if takes_in and self.accepting:
-                each.accept_all()
             each.close()
         self.accepting = False
+
+    def _take_in(self, done):
+        """In the hub: a connection that goes on in a greenlet of its own never comes back to whom it was taken from."""
+        try:
+            for each in self.listening:
+                each.accept_all()
+        finally:
+            done.set()
 
     def drain(self):
         """Idle clients are let go when no request comes from them for a second; for the others it is the last one."""

@@ -62,14 +62,11 @@ class ProxyWorker(Worker):
     def init_signals(self) -> None:
         """Handlers only leave a word; the tick acts on it, so that no signal interrupts a request."""
         self.quick = self.reopen = False
-        for number in self.SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        for number in (signal.SIGABRT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, self.handle_exit)
-        signal.signal(signal.SIGINT, self.handle_quit)
-        signal.signal(signal.SIGQUIT, self.handle_quit)
-        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        ours = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_quit, signal.SIGQUIT: self.handle_quit,
+                signal.SIGUSR1: self.handle_usr1, signal.SIGABRT: signal.SIG_DFL, signal.SIGCHLD: signal.SIG_DFL}
+        for number in {*self.SIGNALS, *ours}:
+            # each at once what it stays: to ignore a signal drops one that waits, and the master tells us once to leave
+            signal.signal(number, ours.get(number, signal.SIG_IGN))
         # The master sends ABRT to a worker that has stopped beating, and a bug in C may raise SEGV: say where it was.
         faulthandler.enable()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
