@@ -32,6 +32,7 @@ from mesh.names import LOCK_FILE, MEMORY_FILE, PRODUCT
 from mesh.shared.board import BoardDamaged
 from mesh.shared.layout import FACT_MASTER_PID, FACT_ORIGIN, PAGE, LayoutMismatch, Memory, Sizes
 from mesh.shared.series import GAUGE_PID, Column
+from workers.bells import Bells
 
 _INSTANCE, _BOARDS, _COLUMNS = 0, 1, 16
 _FLOCK = struct.Struct("@hhqqi0q")          # struct flock of Linux: type, whence, start, length, pid
@@ -48,6 +49,7 @@ class SharedMemory(Memory):
         super().__init__(buffer, lambda offset, length: os.posix_fallocate(file, offset, length) if length else None)
         self._files = (file, lock)
         self._lock = lock
+        self.bells = Bells(0)
 
     def another(self) -> Memory:
         """The same memory for reading, as an object of its own, for another thread; needs no file system."""
@@ -58,6 +60,7 @@ class SharedMemory(Memory):
         if not _take(self._lock, _COLUMNS + number):
             raise Refused(f"column {number} of the shared memory is held by pid {self.holder(number)}")
         self.slots.hold_column(number)
+        self.limits.slots.hold_column(number)
         return self.column(number)
 
     def holder(self, number: int) -> int:
@@ -68,6 +71,7 @@ class SharedMemory(Memory):
         """Nobody holds the column any more: what its gauges say, and what it has under way, ended with its holder."""
         self.column(number).release()
         self.slots.clear_column(number)
+        self.limits.slots.clear_column(number)
 
     def bury_orphans(self, living: Collection[int]) -> None:
         """Buries the columns of ended workers that are not `living`: a killed master's, of whose end nobody is told."""
@@ -187,6 +191,7 @@ def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, ...] = ()) -> 
                 memory.bury(column.number)
                 if column.used > column.capacity // 2:
                     column.forget()     # rows of routers long gone: a restart is when counters may begin anew
+    memory.bells = Bells(len(memory.columns))
     return memory
 
 

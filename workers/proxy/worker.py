@@ -62,8 +62,9 @@ class ProxyWorker(Worker):
     def init_signals(self) -> None:
         """Handlers only leave a word; the tick acts on it, so that no signal interrupts a request."""
         self.quick = self.reopen = False
-        ours = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_quit, signal.SIGQUIT: self.handle_quit,
-                signal.SIGUSR1: self.handle_usr1, signal.SIGABRT: signal.SIG_DFL, signal.SIGCHLD: signal.SIG_DFL}
+        ours: dict[int, Any] = {
+            signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_quit, signal.SIGQUIT: self.handle_quit,
+            signal.SIGUSR1: self.handle_usr1, signal.SIGABRT: signal.SIG_DFL, signal.SIGCHLD: signal.SIG_DFL}
         for number in {*self.SIGNALS, *ours}:
             # each at once what it stays: to ignore a signal drops one that waits, and the master tells us once to leave
             signal.signal(number, ours.get(number, signal.SIG_IGN))
