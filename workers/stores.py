@@ -1,19 +1,22 @@
 """How a Redis is reached, as the static file says it: one server, a set under Sentinels, a Cluster, TLS or not.
 
-Owns the making of clients and what their time-outs are.  It opens nothing by itself (redis-py connects at the first
-command) and knows no key; a caller in the agent's hub must put its calls into a thread, since the client blocks.
-Floor 3.
+Owns the making of clients, what their time-outs are, and which of several servers is the one to speak to.  It opens
+nothing by itself (redis-py connects at the first command) and knows no key; a caller in the agent's hub must put its
+calls into a thread, since the client blocks.  Floor 3.
 """
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from redis import Redis as Client
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from mesh.model import RedisServer
 
@@ -21,15 +24,16 @@ CONNECT_S = 2.0
 EMBEDDED_USER = "hostmesh"          # of the private Redis, whose password lies beside its socket
 PASSWORD_SUFFIX = ".password"
 ANSWER_S = 2.0          # a Redis that is slower than this is as good as away, and nobody waits for it
+ASK_S = 1.0             # between two questions to Sentinels who the master is
 
 
 def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0, text: bool = True) -> Client:
     """A client for whatever kind of Redis this is; `server.addresses` must not be empty.
 
     Keys and values are str, with U+FFFD for what is no UTF-8 (one such key must not hide all others), or bytes without
-    `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most; no call is
-    sent twice.  Of several addresses of one server it takes the one whose turn it is at this attempt; Sentinels and
-    nodes of a Cluster are all known to one client.
+    `text`.  Its calls raise redis.RedisError (or OSError) after CONNECT_S or `answer_s` seconds at most (each Sentinel
+    that is away may take as long once more); no call is sent twice.  Of several addresses of one server it takes the
+    one whose turn it is at this attempt; Sentinels and nodes of a Cluster are all known to one client.
     """
     server = with_password(server)
     hosts = [_split(address) for address in server.addresses]
@@ -42,16 +46,51 @@ def client_of(server: RedisServer, answer_s: float = ANSWER_S, attempt: int = 0,
         client: Any = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], **told)
         return client
     if server.sentinel:
+        # one that died with the master is not tried again: the next one knows as well
         asks = {"username": server.sentinel_username or None, "password": server.sentinel_password or None, **secured,
-                **_times(answer_s)}
+                **_times(answer_s), "retry": Retry(NoBackoff(), 0)}
         set_ = Sentinel(hosts, sentinel_kwargs=asks)
-        made: Client = set_.master_for(server.sentinel, db=server.database, **told)
+        made: Client = set_.master_for(server.sentinel, connection_pool_class=Masters, db=server.database, **told)
         return made
     turn = attempt % len(hosts)
     if (address := server.addresses[turn]).startswith("unix://"):
         return Client(unix_socket_path=address.removeprefix("unix://"), db=server.database, **told)
     host, port = hosts[turn]
     return Client(host=host, port=port, db=server.database, **told)
+
+
+class Masters(SentinelConnectionPool):
+    """Connections to the server that Sentinels call the master; they are asked again every ASK_S.
+
+    One that SENTINEL FAILOVER has relieved hears of it only some ten seconds later.  Until then it closes no
+    connection, and takes whatever is written as before, to forget it.
+    """
+
+    def __init__(self, *said: Any, **told: Any) -> None:
+        super().__init__(*said, **told)
+        self._ask_at = time.monotonic() + ASK_S
+
+    def get_connection(self, *said: Any, **told: Any) -> Any:
+        """To the master; what is idle at a former one is ended."""
+        self.look()
+        return super().get_connection(*said, **told)
+
+    def look(self) -> object:
+        """The address of the master, as far as known; None before the first connection."""
+        began = time.monotonic()
+        if self.master_address is not None and began >= self._ask_at:
+            # Sentinels that are away or undecided say nothing against the master that we have
+            with suppress(RedisError, OSError):
+                self.get_master_address()
+            now = time.monotonic()
+            self._ask_at = now + max(ASK_S, 10 * (now - began))     # whoever waits for them in vain waits seldom
+        return self.master_address
+
+
+def master_of(client: Any) -> object:
+    """Whatever tells the server to which this client should speak from another one; None where there is but one."""
+    pool = getattr(client, "connection_pool", None)
+    return pool.look() if isinstance(pool, Masters) else None
 
 
 def with_password(server: RedisServer) -> RedisServer:

@@ -307,7 +307,8 @@ def test_a_cluster_is_followed(tmp_path: Path, follow: Follow) -> None:
         following.until(lambda: following.now == {"a"})
 
 
-def test_a_failover_of_sentinel_is_followed(tmp_path: Path, follow: Follow) -> None:
+@pytest.mark.parametrize("is_asked_for", [False, True], ids=["killed", "asked for"])
+def test_a_failover_of_sentinel_is_followed(is_asked_for: bool, tmp_path: Path, follow: Follow) -> None:
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(RedisRunning(tmp_path / "first"))
         second = stack.enter_context(RedisRunning(
@@ -323,10 +324,13 @@ def test_a_failover_of_sentinel_is_followed(tmp_path: Path, follow: Follow) -> N
         until(lambda: watch.client.execute_command("SENTINEL REPLICAS", "mesh"), "Sentinel knows the replica")
         following = follow(server=RedisServer(watch.server.addresses, sentinel="mesh"))
         following.until(lambda: following.now == {"a"})
-        first.kill()
+        if is_asked_for:                # then the former master goes on as master for ten seconds
+            watch.client.execute_command("SENTINEL FAILOVER", "mesh")
+        else:
+            first.kill()
         until(lambda: second.client.info("replication")["role"] == "master", "the replica takes over", 20.0)
         second.routes("b")
-        following.until(lambda: following.now == {"a", "b"}, 20.0)
+        following.until(lambda: following.now == {"a", "b"}, 8.0)
         assert all("a" in routers for routers in following.history[following.history.index({"a"}):])
 
 

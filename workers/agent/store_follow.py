@@ -135,7 +135,7 @@ class Follower:
         self._read_all(client, is_anew=True)
         self._link.worked()
         while not self._closing.is_set():
-            self._turn(client)
+            self._turn(self._link.client())
 
     def _count(self, client: Any) -> int:
         try:
