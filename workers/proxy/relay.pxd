@@ -76,7 +76,7 @@ cdef class Relay:
     cdef int _take_body(self, Py_ssize_t count) except -9
     cdef int converse(self) except -1           # relays until the conversation has ended; how, in the words above
     cdef int advance(self) except -1            # as far as it goes without waiting: how it ended, or UNDER_WAY
-    cdef bint may_park(self) noexcept           # all that is waited for is more of the answer
+    cdef bint may_park(self)                    # all that is waited for is more of the answer
     cdef int64_t parked_until(self) noexcept
     cdef int _wait(self, bint is_ready) except -1
     cdef inline int64_t from_now(self, int64_t ms) noexcept

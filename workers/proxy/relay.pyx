@@ -97,9 +97,10 @@ cdef class Relay:
                     continue
             return how
 
-    cdef bint may_park(self) noexcept:
+    cdef bint may_park(self):
+        # Where it was merely the others' turn, what came through TLS already may be all: no event will tell of that.
         return (self.upload_over and not self.to_client.left and not self.is_tunnel and not self.client.readable
-                and not self.client.hung_ms)
+                and not self.client.hung_ms and not (self.moved and self.up.holds()))
 
     cdef int64_t parked_until(self) noexcept:
         cdef int64_t until_ms = 0

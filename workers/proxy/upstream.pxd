@@ -21,6 +21,7 @@ cdef class Upstream(Stream):
     # After the connect: 0, or TIMED_OUT, WOKEN, FAILED
     cdef int secure(self, Stream client, object thread, int64_t deadline_ms) except -3
     cdef int look(self)         # QUIET, ENDED or NOISY
+    cdef bint holds(self)       # bytes are here of which no event of the socket tells
 
 
 cdef class SecureUpstream(Upstream):

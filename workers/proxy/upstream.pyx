@@ -90,6 +90,9 @@ cdef class Upstream(Stream):
             return QUIET if errno == 11 else ENDED      # EAGAIN; a reset is an end, too
         return NOISY if got else ENDED
 
+    cdef bint holds(self):
+        return False
+
     def __repr__(self):
         return f"<Upstream {self.pool.url}{', idle' if self.idle else ''}>"
 
@@ -232,6 +235,9 @@ cdef class SecureUpstream(Upstream):
             pass
         self._finishing = True
         self._flush()
+
+    cdef bint holds(self):
+        return self._incoming.pending > 0 or self._tls.pending() > 0
 
     cdef int look(self):
         # Session tickets and the like may have come; only what TLS makes of them counts.
