@@ -22,7 +22,6 @@ FLOORS: dict[str, tuple[int, int]] = {
     "mesh.providers": (2, 0), "mesh.service": (2, 0), "mesh.plan": (2, 0), "mesh.table": (2, 0), "mesh.report": (2, 0),
     "mesh.store": (2, 0),
     "workers.machine": (3, 0), "workers.listeners": (3, 0), "workers.logs": (3, 0), "workers.memory": (3, 0),
-    "workers.bells": (3, 0),
     "workers.notify": (3, 0), "workers.stores": (3, 0), "workers.tls": (3, 0), "workers.about": (3, 0),
     "workers.report": (3, 0), "workers.keeper": (3, 0), "workers.registration": (3, 0), "workers.wrapped": (3, 0),
     "workers.proxy": (3, 1), "workers.agent": (3, 1),
@@ -39,8 +38,7 @@ IMPURE_C = {"posix", "libc.time", "libc.signal"}
 OTHERS = {"orjson": ("mesh",), "yaml": ("mesh.providers",), "re2": ("mesh.rules",)}
 
 # Law 4: the master's own modules, and what they must never start.
-MASTERS = {"workers.master", "workers.keeper", "workers.listeners", "workers.logs", "workers.memory", "workers.bells",
-           "workers.notify",
+MASTERS = {"workers.master", "workers.keeper", "workers.listeners", "workers.logs", "workers.memory", "workers.notify",
            "workers.machine"}
 NOT_THE_MASTERS = {"gevent", "redis", "threading", "_thread", "concurrent", "asyncio", "multiprocessing", "watchdog"}
 

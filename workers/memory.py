@@ -32,7 +32,6 @@ from mesh.names import LOCK_FILE, MEMORY_FILE, PRODUCT
 from mesh.shared.board import BoardDamaged
 from mesh.shared.layout import FACT_MASTER_PID, FACT_ORIGIN, PAGE, LayoutMismatch, Memory, Sizes
 from mesh.shared.series import GAUGE_PID, Column
-from workers.bells import Bells
 
 _INSTANCE, _BOARDS, _COLUMNS = 0, 1, 16
 _FLOCK = struct.Struct("@hhqqi0q")          # struct flock of Linux: type, whence, start, length, pid
@@ -49,7 +48,6 @@ class SharedMemory(Memory):
         super().__init__(buffer, lambda offset, length: os.posix_fallocate(file, offset, length) if length else None)
         self._files = (file, lock)
         self._lock = lock
-        self.bells = Bells(0)
 
     def another(self) -> Memory:
         """The same memory for reading, as an object of its own, for another thread; needs no file system."""
@@ -191,7 +189,6 @@ def create(static: Static, wait_s: float = 0.0, sizes: tuple[int, ...] = ()) -> 
                 memory.bury(column.number)
                 if column.used > column.capacity // 2:
                     column.forget()     # rows of routers long gone: a restart is when counters may begin anew
-    memory.bells = Bells(len(memory.columns))
     return memory
 
 
