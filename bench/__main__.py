@@ -24,6 +24,7 @@ from bench.peers.nginx import Nginx
 from bench.peers.ours import Ours
 from bench.peers.peer import Peer
 from bench.peers.traefik import Traefik
+from bench.probes import PROBES
 from bench.processes import BenchFailed
 from bench.rows import BY_WRK, Bench, Row
 from bench.shapes import SHAPES
@@ -31,7 +32,7 @@ from bench.trouble import TROUBLE
 from bench.upstream import Upstream
 
 KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, HAProxySplicing, Envoy, Traefik, Caddy)
-ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, *TROUBLE, BILL)
+ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, *PROBES, *TROUBLE, BILL)
 SHORT_ROWS = ("plain", "10k", "1m", "post64k", "no-keepalive", "routers10k")
 SHORT_PEERS = ("us", "nginx", "haproxy")
 

@@ -124,29 +124,36 @@ def apart(bench: Bench) -> Iterator[None]:
         bench.upstream.pin(bench.core)
 
 
-def _full(bench: Bench, port: int, host: str) -> float:
+def full(bench: Bench, port: int, host: str) -> float:
     """Requests a second as fast as it goes; warms up as well."""
     return wrk(bench.directory, port, host, "/", 64, bench.warm_s, bench.other_core).per_s
 
 
-def _steady(bench: Bench, port: int, host: str, per_s: float) -> Answered:
+def steady(bench: Bench, port: int, host: str, per_s: float) -> Answered:
+    """So many requests a second."""
     with Steady(bench.directory, port, host, per_s, bench.load_s, bench.other_core) as load:
         return load.finish()
+
+
+def half_of_nginx(bench: Bench) -> float:
+    """Requests a second: half of what nginx can do with the plain task, found once and the same for all."""
+    if not bench.rate:
+        nginx = Nginx()
+        with nginx.start(bench.fresh(), simple(bench, nginx), bench.core) as proxy:
+            bench.rate = full(bench, proxy.port, HOST) / 2
+    return bench.rate
 
 
 def latency(bench: Bench, name: str, round: int) -> Sample:
     """p50 and p99 at half of what nginx can do (of what the proxy itself can, where that is too much for it)."""
     peer = bench.peers[name]
     with apart(bench):
-        if not bench.rate:
-            nginx = Nginx()
-            with nginx.start(bench.fresh(), simple(bench, nginx), bench.core) as proxy:
-                bench.rate = _full(bench, proxy.port, HOST) / 2
+        half = half_of_nginx(bench)
         with peer.start(bench.fresh(), simple(bench, peer), bench.core) as proxy:
-            own = _full(bench, proxy.port, proxy.wanted.host)
-            rate = bench.rate if own > 1.5 * bench.rate else own / 2
-            direct = _steady(bench, bench.upstream.first, HOST, rate)
-            through = _steady(bench, proxy.port, proxy.wanted.host, rate)
+            own = full(bench, proxy.port, proxy.wanted.host)
+            rate = half if own > 1.5 * half else own / 2
+            direct = steady(bench, bench.upstream.first, HOST, rate)
+            through = steady(bench, proxy.port, proxy.wanted.host, rate)
     return Sample("latency", name, round, {
         "p50_us": (through.p50_ms - direct.p50_ms) * 1e3, "p99_us": (through.p99_ms - direct.p99_ms) * 1e3,
         "direct_p50_us": direct.p50_ms * 1e3, "direct_p99_us": direct.p99_ms * 1e3,
@@ -158,8 +165,8 @@ def edits(bench: Bench, name: str, round: int) -> Sample:
     """p99 while the configuration is edited every 300 ms, beside p99 without; nothing may fail."""
     peer = bench.peers[name]
     with apart(bench), peer.start(bench.fresh(), simple(bench, peer), bench.core) as proxy:
-        rate = EDIT_LOAD * _full(bench, proxy.port, proxy.wanted.host)
-        quiet = _steady(bench, proxy.port, proxy.wanted.host, rate)
+        rate = EDIT_LOAD * full(bench, proxy.port, proxy.wanted.host)
+        quiet = steady(bench, proxy.port, proxy.wanted.host, rate)
         with Steady(bench.directory, proxy.port, proxy.wanted.host, rate, bench.load_s, bench.other_core) as load:
             time.sleep(load.ramp_s)
             number = 0

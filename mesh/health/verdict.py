@@ -97,10 +97,11 @@ def wait_s(check: HealthCheck, is_down: bool, is_first: bool, jitter: float) -> 
     """Seconds from the begin of one probe to that of the next; `jitter` is at least 0 and below 1.
 
     A tenth earlier or later, so that the probes of many hosts do not march in step.  After the first probe of all,
-    which does not wait at all, half an interval up to a whole one: what began at the same moment is spread.
+    which does not wait at all, a tenth of an interval up to a whole one: what began at the same moment is spread over
+    all of it.  (Over half of it, 5,000 endpoints had 2,000 probes a second half of the time, and a minute later still.)
     """
     interval = check.unhealthy_interval if is_down and check.unhealthy_interval else check.interval
-    return interval * (0.5 + jitter / 2 if is_first else 0.9 + jitter / 5)
+    return interval * (0.1 + 0.9 * jitter if is_first else 0.9 + jitter / 5)
 
 
 def left_s(check: HealthCheck, is_down: bool, since_s: float, jitter: float) -> float:

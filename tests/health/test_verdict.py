@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -97,7 +99,17 @@ chance = st.floats(0, 1, exclude_max=True)
 @given(chance)
 def test_probes_follow_each_other_by_the_interval_and_a_tenth(jitter):
     assert 9.0 <= wait_s(CHECK, False, False, jitter) <= 11.0
-    assert 5.0 <= wait_s(CHECK, False, True, jitter) <= 10.0
+    assert 1.0 <= wait_s(CHECK, False, True, jitter) <= 10.0
+
+
+def test_what_began_at_once_is_spread_over_the_whole_interval_from_the_second_probe_on():
+    chances, every_s = random.Random(1), Counter()
+    for _ in range(5000):
+        at = wait_s(CHECK, False, True, chances.random())
+        while at < 60:
+            every_s[int(at)] += 1
+            at += wait_s(CHECK, False, False, chances.random())
+    assert max(every_s.values()) < 1.3 * 5000 / CHECK.interval
 
 
 def test_an_endpoint_that_is_down_has_an_interval_of_its_own():
