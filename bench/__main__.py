@@ -16,6 +16,7 @@ from typing import Any
 
 from bench.bill import BILL
 from bench.figures import Sample, in_turn, overview, table
+from bench.former import TABLE
 from bench.machine import cores, describe, raise_file_limit
 from bench.peers.caddy import Caddy
 from bench.peers.envoy import Envoy
@@ -32,7 +33,7 @@ from bench.trouble import TROUBLE
 from bench.upstream import Upstream
 
 KINDS: tuple[type[Peer], ...] = (Ours, Nginx, HAProxy, HAProxySplicing, Envoy, Traefik, Caddy)
-ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, *PROBES, *TROUBLE, BILL)
+ROWS: tuple[Row, ...] = (*BY_WRK, *SHAPES, *PROBES, *TROUBLE, TABLE, BILL)
 SHORT_ROWS = ("plain", "10k", "1m", "post64k", "no-keepalive", "routers10k")
 SHORT_PEERS = ("us", "nginx", "haproxy")
 
@@ -89,7 +90,7 @@ def run(rows: Sequence[Row], rounds: int, bench: Bench, samples: list[Sample]) -
 def report(rows: Sequence[Row], peers: Sequence[str], samples: Sequence[Sample], facts: dict[str, object]) -> str:
     parts = [", ".join(f"{key} {value}" for key, value in facts.items())]
     measured = {sample.row for sample in samples}
-    compared = [(row.name, row.columns[0]) for row in rows if row.name in measured and not row.is_bill]
+    compared = [(row.name, row.columns[0]) for row in rows if row.name in measured and not row.is_ours]
     if len(compared) > 1:
         parts.append(overview(compared, samples, peers))
     for row in rows:

@@ -100,4 +100,5 @@ def measure(bench: Bench, name: str, round: int) -> Sample:
 
 BILL = Row("bill", "hostmesh: what each feature adds (plain, otherwise)", (
     Column("us", "us/request"), Column("busiest_us", "worker"), Column("user_us", "user"),
-    Column("system_us", "system"), Column("memory_mib", "MiB")), measure, tuple(FEATURES), (BASE,), is_bill=True)
+    Column("system_us", "system"), Column("memory_mib", "MiB")), measure, tuple(FEATURES), (BASE,), is_ours=True,
+    is_bill=True)

@@ -56,11 +56,12 @@ class Row:
     measure: Measure
     contestants: Sequence[str] = ()
     references: Sequence[str] = REFERENCES
-    is_bill: bool = False           # the contestants are features of ours, and differences are told instead of ratios
+    is_ours: bool = False           # the contestants are features or states of ours
+    is_bill: bool = False           # and differences are told instead of ratios
 
     def of(self, peers: Sequence[str]) -> list[str]:
         """Who is measured if these peers take part."""
-        if self.is_bill:
+        if self.is_ours:
             return list(self.contestants) if "us" in peers else []
         return [peer for peer in peers if not self.contestants or peer in self.contestants]
 
