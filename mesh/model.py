@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mesh.errors import Place
 
@@ -31,121 +32,12 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceCriterion:
-    """Whose request it is, for a limit by source (Traefik: sourceCriterion).
-
-    `by` is address (the client's, or one of X-Forwarded-For), header, host (the request's), or all (everybody is one).
-    """
-
-    by: str = "address"
-    header: str = ""
-    depth: int = 0                          # Traefik ipStrategy.depth: of X-Forwarded-For, from the right; 0: client
-    excluded_ips: tuple[str, ...] = ()      # Traefik ipStrategy.excludedIPs: the first from the right that is not there
-    ipv6_subnet: int = 0                    # Traefik ipStrategy.ipv6Subnet: bits of an IPv6 address that count; 0: all
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """`average` requests in `period` seconds, `burst` at once (Traefik: rateLimit); average 0 is no limit."""
-
-    average: float = 0.0
-    period: float = 1.0
-    burst: int = 1
-    source: SourceCriterion = SourceCriterion()
-    scope: str = "host"                     # host | mesh (all hosts together)
-    on_store_failure: str = "local"         # scope mesh without Redis: local (an equal share) | allow | deny
-    headers: bool = False                   # RateLimit, RateLimit-Policy and X-RateLimit-* on every answer
-
-
-@dataclass(frozen=True, slots=True)
-class InFlightReq:
-    """Requests at once (Traefik: inFlightReq); amount 0 is no limit."""
-
-    amount: int = 0
-    source: SourceCriterion = SourceCriterion("host")
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitBreaker:
-    """Rest for what fails (Traefik: circuitBreaker); seconds."""
-
-    expression: str = ""
-    check_period: float = 0.1
-    fallback_duration: float = 10.0
-    recovery_duration: float = 10.0
-    response_code: int = 503
-    min_requests: int = 20                  # ours: with fewer in the windows nothing trips (Traefik: a function)
-    fallback_service: str = ""              # ours: qualified; takes the requests meanwhile
-    per_endpoint: bool = False              # ours: one for each endpoint of the service, which is passed over meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """When a request is tried again (Traefik: retry); seconds, bytes, percent."""
-
-    attempts: int = 3                       # tries, the first among them
-    initial_interval: float = 0.0
-    timeout: float = 0.0                    # no new try after this; 0: none
-    max_request_body: int = 2 << 20
-    statuses: tuple[tuple[int, int], ...] = ()      # (from, to), both included, that are tried again
-    on_network_error: bool = True           # Traefik: not disableRetryOnNetworkError
-    non_idempotent: bool = False            # Traefik: retryNonIdempotentMethod
-    try_timeout: float = 0.0                # ours: of one try, until the head of its answer; 0: none
-    budget: int = 20                        # ours: retries of all requests in 10 s, at most
-    budget_floor: int = 10                  # ours: retries in 10 s that are always allowed
-    hedge: float = 0.0                      # ours: an idempotent request without an answer for so long is sent twice
-
-
-@dataclass(frozen=True, slots=True)
-class Buffering:
-    """Whole bodies before they go on (Traefik: buffering); bytes, 0 is no limit."""
-
-    max_request_body: int = 0
-    mem_request_body: int = 1 << 20
-    max_response_body: int = 0
-    mem_response_body: int = 1 << 20
-    request: bool = True                    # Traefik: not disableRequestBuffer
-    response: bool = True                   # Traefik: not disableResponseBuffer
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Several middlewares under one name (Traefik: chain); qualified."""
-
-    middlewares: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptiveConcurrency:
-    """A limit of requests at once that follows the measured latency (ours; see docs/limits.md for its source)."""
-
-    algorithm: str = "gradient"             # gradient | aimd
-    initial: int = 20
-    least: int = 4
-    most: int = 1000
-    tolerance: float = 1.5                  # gradient: latency above the usual that is no sign of overload
-    timeout: float = 5.0                    # aimd: an answer that takes longer is a sign of overload; seconds
-    backoff: float = 0.9                    # aimd: what remains of the limit after one
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointLimit:
-    """What one endpoint takes (ours); 0 is no limit; seconds."""
-
-    rate_limit: RateLimit | None = None
-    max_in_flight: int = 0                  # of this host's requests
-    queue: int = 0                          # requests that may wait for any endpoint of the service
-    queue_timeout: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class Server:
     """One endpoint of a load balancer as the file names it."""
 
     url: str
     weight: int = 1
     preserve_path: bool = False
-    limit: EndpointLimit | None = None      # instead of the service's for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +112,6 @@ class LoadBalancer:
     slow_start: float = 0.0                 # an endpoint that joins or returns gets to its share in this time
     locality: str = ""                      # "" | local: endpoints on this host first
     panic_threshold: int = 20               # with fewer healthy endpoints than this share, all are used; 0: never
-    rate_limit: RateLimit | None = None     # of the service as a whole
-    endpoint_limit: EndpointLimit | None = None
-    breaker: CircuitBreaker | None = None
-    retry: Retry | None = None
-    adaptive: AdaptiveConcurrency | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +131,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Middleware:
-    """A step between router and service: its kind in Traefik's spelling, and what was said of it."""
+    """A step between router and service: its kind in Traefik's spelling, and its options as said."""
 
     name: str
     kind: str
-    how: RateLimit | InFlightReq | CircuitBreaker | Retry | Buffering | Chain
+    options: Mapping[str, Any] = field(default_factory=dict)
     place: Place = NOWHERE
 
 
@@ -274,9 +161,8 @@ class Transport:
 class Dynamic:
     """Everything that the providers say, merged: name -> object.
 
-    `slots` has the number of the cells of each endpoint, by service, in the order of its servers; -1: it has none.
-    `limits` has the number of the cells of each limit, by mesh.shared.slots.key_of(kind, name).  No provider says them:
-    the agent adds them when it publishes.
+    `slots` has the number of the cells of each endpoint, by service, in the order of its servers; -1: it has none.  No
+    provider says it: the agent adds it when it publishes.
     """
 
     routers: Mapping[str, Router] = field(default_factory=dict)
@@ -284,7 +170,6 @@ class Dynamic:
     middlewares: Mapping[str, Middleware] = field(default_factory=dict)
     transports: Mapping[str, Transport] = field(default_factory=dict)
     slots: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ can do something else: one edit among 10,000 routers costs a worker 2 ms instead
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from operator import is_
 from typing import Any, TypeVar
@@ -18,41 +18,29 @@ import orjson
 
 from mesh.errors import Place
 from mesh.model import (
-    AdaptiveConcurrency,
-    Buffering,
-    Chain,
-    CircuitBreaker,
     Cookie,
     Dynamic,
-    EndpointLimit,
     HealthCheck,
-    InFlightReq,
     LoadBalancer,
     Middleware,
     Passive,
-    RateLimit,
-    Retry,
     Router,
     Server,
     Service,
-    SourceCriterion,
     Transport,
     Weighted,
 )
 
 T = TypeVar("T")
 Model = Router | Service | Middleware | Transport
-Numbers = tuple[int, ...] | int         # of the slots of a service's endpoints, or of a limit's
+Numbers = tuple[int, ...]               # of the slots of a service's endpoints
 
-# What may stand within an object: {its type: [its values]}, since rows are for what there is much of.
-_WITHIN = {kind.__name__: kind for kind in (SourceCriterion, RateLimit, InFlightReq, CircuitBreaker, Retry, Buffering,
-                                            Chain, AdaptiveConcurrency, EndpointLimit)}
 # One row per object, its columns named once: half the bytes and half the time of one JSON object each.  The names also
 # tell a reader of another version that it must not read this.
 _COLUMNS = {kind.__name__: [each.name for each in fields(kind)]
             for kind in (Place, Router, Server, Cookie, HealthCheck, Passive, LoadBalancer, Weighted, Service,
-                         Middleware, Transport, *_WITHIN.values())}
-_SECTIONS = ("routers", "services", "middlewares", "transports", "slots", "limits")
+                         Middleware, Transport)}
+_SECTIONS = ("routers", "services", "middlewares", "transports", "slots")
 _USUAL = Passive()
 _FEW = 64               # objects of a piece on average: 0.2 ms to decode
 _AT_ONCE = 16           # pieces that are known already, between two yields
@@ -162,46 +150,27 @@ def read_json(data: bytes, before: Pieces) -> Generator[None, None, tuple[Dynami
 
 def row(each: Model | Numbers) -> list[Any]:
     """One object as a row of its JSON table; `router`, `service`, `middleware`, `transport` read it back."""
-    if isinstance(each, int):
-        return [each]
     if isinstance(each, tuple):
         return list(each)
     place = (each.place.file, each.place.line, each.place.column, each.place.key)
     if isinstance(each, Router):
         return [each.name, each.rule, each.service, each.entry_points, each.middlewares, each.priority, place]
     if isinstance(each, Middleware):
-        return [each.name, each.kind, _coded(each.how), place]
+        return [each.name, each.kind, each.options, place]
     if isinstance(each, Transport):
         return [*(getattr(each, name) for name in _COLUMNS["Transport"][:-1]), place]
     if isinstance(each.how, Weighted):
         return [each.name, "weighted", (each.how.children, _values(each.how.sticky)), place]
-    servers = [(server.url, server.weight, server.preserve_path) if server.limit is None else
-               (server.url, server.weight, server.preserve_path, _coded(server.limit)) for server in each.how.servers]
+    servers = [(server.url, server.weight, server.preserve_path) for server in each.how.servers]
     balancer = each.how
     how = (servers, balancer.pass_host_header, balancer.strategy, balancer.transport, _values(balancer.sticky),
            _values(balancer.health_check), None if balancer.passive == _USUAL else _values(balancer.passive),
-           balancer.slow_start, balancer.locality, balancer.panic_threshold,
-           *map(_coded, (balancer.rate_limit, balancer.endpoint_limit, balancer.breaker, balancer.retry,
-                         balancer.adaptive)))
+           balancer.slow_start, balancer.locality, balancer.panic_threshold)
     return [each.name, "loadBalancer", how, place]
 
 
 def _values(each: Cookie | HealthCheck | Passive | None) -> list[Any] | None:
     return None if each is None else [getattr(each, name) for name in _COLUMNS[type(each).__name__]]
-
-
-def _coded(each: Any) -> Any:
-    """An object of _WITHIN, with all that is in it."""
-    if is_dataclass(each):
-        return {type(each).__name__: [_coded(getattr(each, one.name)) for one in fields(each)]}
-    return [_coded(one) for one in each] if isinstance(each, tuple) else each
-
-
-def _decoded(said: Any) -> Any:
-    if isinstance(said, dict):
-        (name, values), = said.items()
-        return _WITHIN[name](*map(_decoded, values))
-    return tuple(map(_decoded, said)) if isinstance(said, list) else said
 
 
 def router(said: list[Any]) -> Router:
@@ -217,9 +186,8 @@ def service(said: list[Any]) -> Service:
                        Place(*place))
     servers, passes, strategy, used, sticky, check, passive, *others = how
     return Service(name, LoadBalancer(
-        tuple(Server(*each[:3], *map(_decoded, each[3:])) for each in servers), passes, strategy, used,
-        _cookie(sticky), _health_check(check),
-        _USUAL if passive is None else Passive(*passive), *map(_decoded, others)), Place(*place))
+        tuple(Server(*each) for each in servers), passes, strategy, used, _cookie(sticky), _health_check(check),
+        _USUAL if passive is None else Passive(*passive), *others), Place(*place))
 
 
 def _cookie(said: list[Any] | None) -> Cookie | None:
@@ -234,8 +202,8 @@ def _health_check(said: list[Any] | None) -> HealthCheck | None:
 
 
 def middleware(said: list[Any]) -> Middleware:
-    name, kind, how, place = said
-    return Middleware(name, kind, _decoded(how), Place(*place))
+    name, kind, options, place = said
+    return Middleware(name, kind, options, Place(*place))
 
 
 def transport(said: list[Any]) -> Transport:
@@ -245,8 +213,7 @@ def transport(said: list[Any]) -> Transport:
 
 
 _READERS: dict[str, Callable[[list[Any]], Any]] = {
-    "routers": router, "services": service, "middlewares": middleware, "transports": transport, "slots": tuple,
-    "limits": lambda said: said[0]}
+    "routers": router, "services": service, "middlewares": middleware, "transports": transport, "slots": tuple}
 
 
 def _plain(value: object) -> object:

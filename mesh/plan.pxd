@@ -12,8 +12,6 @@ cdef class Route:
     cdef readonly str router                # qualified
     cdef readonly Service service
     cdef public object account              # the worker's counters of it; set before the plan serves
-    cdef readonly tuple gates               # of mesh.limits.gate.Gate, in the order of its middlewares; None: there are none
-    cdef readonly object retry              # mesh.model.Retry of its middlewares; None: the service's, or the usual
 
 
 cdef class Table:

@@ -32,7 +32,6 @@ cdef class Service:
     cdef int64_t nobody_ms                  # when none of the children could serve, last
     cdef Py_ssize_t spilt                   # turns that were nobody's of those that can serve
     cdef tuple values                       # of the cookie, for each child of a sticky weighted one
-    cdef readonly tuple gates               # of mesh.limits.gate.Gate, of the service itself; None: there are none
     cdef readonly bint sticks               # its own cookie, or that of a service below, may be asked for
     # This service, or the one below whose turn it is, of those that can serve; weights of 0 give None.
     cdef Service leaf(self, int64_t now_ms)

@@ -58,7 +58,6 @@ class SharedMemory(Memory):
         if not _take(self._lock, _COLUMNS + number):
             raise Refused(f"column {number} of the shared memory is held by pid {self.holder(number)}")
         self.slots.hold_column(number)
-        self.limits.slots.hold_column(number)
         return self.column(number)
 
     def holder(self, number: int) -> int:
@@ -69,7 +68,6 @@ class SharedMemory(Memory):
         """Nobody holds the column any more: what its gauges say, and what it has under way, ended with its holder."""
         self.column(number).release()
         self.slots.clear_column(number)
-        self.limits.slots.clear_column(number)
 
     def bury_orphans(self, living: Collection[int]) -> None:
         """Buries the columns of ended workers that are not `living`: a killed master's, of whose end nobody is told."""

@@ -7,15 +7,12 @@ the file.  Floor 1.
 The bytes, every part on a page of its own:
 
     0       header     magic "HOSTMESH", then words: version, checksum of the layout, and what the parts are sized by
-                       (bytes of the plan, bytes of the sources, columns, rows of a column, slots of endpoints, slots
-                       of limits, sets of sources)
+                       (bytes of the plan, bytes of the sources, columns, rows of a column, slots)
     512     facts      64 words, FACT_*: what the master and the agent say about themselves
     4096    plan       a board: the dynamic configuration that workers compile, written by the agent
     ...     sources    a board: what the providers last said, good versions and problems, written by the agent
     ...     columns    gauges and counters of one worker each (series.pyx draws a column)
     ...     slots      cells of every endpoint (slots.pyx draws them)
-    ...     limits     cells of every limit, drawn the same way
-    ...     regions    what limits know of sources, windows, lines and leases (limits.pyx draws them)
 
 The file is sparse: a part that nothing was written to takes no memory.  There are twice as many columns as workers may
 be, because a reload has the old and the new ones side by side.
@@ -29,24 +26,19 @@ from zlib import crc32
 from mesh.shared.board import HEADER as BOARD_HEADER
 from mesh.shared.board import Board, Reserve
 from mesh.shared.cells import WORD, Cells
-from mesh.shared.limits import LimitCells, limits_size, parts
-from mesh.shared.region import Region, region_size
 from mesh.shared.series import BUCKET_BOUNDS_US, ENTRY_BYTES, GAUGE_WORDS, ROW_WORDS, Column, column_size
 from mesh.shared.slots import ENTRY_BYTES as SLOT_ENTRY_BYTES
 from mesh.shared.slots import SLOT_WORDS, Slots, slots_size
 
 MAGIC = b"HOSTMESH"
-VERSION = 3
+VERSION = 2
 PAGE = 4096
 PLAN_BYTES = SOURCES_BYTES = 32 << 20       # some 100,000 routers; a larger configuration is refused by name
 COLUMNS = 128                               # 64 workers, twice
 ROWS = 4096
 SLOTS = 32768                               # endpoints with a memory; more are served without
-LIMITS = 8192                               # limits with a memory; more are not enforced, and said so
-SOURCE_SETS = 4096                          # 65,536 sources of all limits together
-CROWDS = 4096                               # sources with requests under way, of all limits of those together
 
-_HEADER = struct.Struct("<8s9q")
+_HEADER = struct.Struct("<8s7q")
 _FACTS = 512
 
 # The words of `Memory.facts`.  One writer each, named in front; counters only go up and survive a restart.
@@ -69,7 +61,7 @@ FACT_WORDS = 64
 REDIS_NONE, REDIS_UP, REDIS_AWAY = 0, 1, 2
 
 
-Sizes = tuple[int, int, int, int, int, int, int]
+Sizes = tuple[int, int, int, int, int]
 
 
 class LayoutMismatch(ValueError):
@@ -80,16 +72,15 @@ def _pages(size: int) -> int:
     return -(-size // PAGE) * PAGE
 
 
-def _checksum(plan: int, sources: int, columns: int, rows: int, slots: int, limits: int, sets: int) -> int:
+def _checksum(plan: int, sources: int, columns: int, rows: int, slots: int) -> int:
     """What two programs must agree on to share a mapping: every size, and the meaning of the histogram's words."""
     drawing = (VERSION, PAGE, BOARD_HEADER, GAUGE_WORDS, ROW_WORDS, ENTRY_BYTES, FACT_WORDS, BUCKET_BOUNDS_US,
-               SLOT_WORDS, SLOT_ENTRY_BYTES, CROWDS, parts(limits, sets, CROWDS, columns), plan, sources, columns, rows,
-               slots)
+               SLOT_WORDS, SLOT_ENTRY_BYTES, plan, sources, columns, rows, slots)
     return crc32(repr(drawing).encode())
 
 
 class Memory:
-    """The parts of a mapping: `plan` and `sources` (boards), `facts` (cells), `columns`, `slots`, `limits`.
+    """The parts of a mapping: `plan` and `sources` (boards), `facts` (cells), `columns`, `slots`.
 
     `reserve(offset, length)`, if given, makes sure that this part of the buffer has memory behind it, or raises
     OSError.
@@ -109,7 +100,7 @@ class Memory:
         if len(view) != self.size(*sizes):
             raise LayoutMismatch(f"{len(view)} bytes where the header says {self.size(*sizes)}")
         self.sizes: Sizes = tuple(sizes)
-        plan, sources, columns, rows, slots, limits, sets = sizes
+        plan, sources, columns, rows, slots = sizes
         self._reserve = reserve
         self.facts = Cells(view[_FACTS:_FACTS + FACT_WORDS * WORD])
         at = PAGE
@@ -123,15 +114,6 @@ class Memory:
             for number, start in enumerate(range(at, at + columns * size, size)))
         at += columns * size
         self.slots = Slots(view[at:at + slots_size(slots, columns)], slots, columns, self._from(at))
-        at += int(slots_size(slots, columns))
-        named = Slots(view[at:at + slots_size(limits, columns)], limits, columns, self._from(at))
-        at += int(slots_size(limits, columns))
-        regions = []
-        for _, count, each in parts(limits, sets, CROWDS, columns):
-            size = int(region_size(count, each))
-            regions.append(Region(view[at:at + size], count, each, self._from(at)))
-            at += size
-        self.limits = LimitCells(named, *regions)
 
     def _from(self, start: int) -> Reserve | None:
         reserve = self._reserve
@@ -139,23 +121,22 @@ class Memory:
 
     @staticmethod
     def size(plan: int = PLAN_BYTES, sources: int = SOURCES_BYTES, columns: int = COLUMNS, rows: int = ROWS,
-             slots: int = SLOTS, limits: int = LIMITS, sets: int = SOURCE_SETS) -> int:
+             slots: int = SLOTS) -> int:
         """Bytes of a mapping with parts of these sizes."""
         return (PAGE + _pages(Board.size(plan)) + _pages(Board.size(sources)) + columns * column_size(rows)
-                + int(slots_size(slots, columns)) + int(slots_size(limits, columns))
-                + int(limits_size(limits, sets, CROWDS, columns)))
+                + int(slots_size(slots, columns)))
 
     @staticmethod
     def sizes_of(plan: int = PLAN_BYTES, sources: int = SOURCES_BYTES, columns: int = COLUMNS, rows: int = ROWS,
-                 slots: int = SLOTS, limits: int = LIMITS, sets: int = SOURCE_SETS) -> Sizes:
+                 slots: int = SLOTS) -> Sizes:
         """What `size` and `format` take when they are told so much."""
-        return plan, sources, columns, rows, slots, limits, sets
+        return plan, sources, columns, rows, slots
 
     @staticmethod
     def format(buffer: Any, plan: int = PLAN_BYTES, sources: int = SOURCES_BYTES, columns: int = COLUMNS,
-               rows: int = ROWS, slots: int = SLOTS, limits: int = LIMITS, sets: int = SOURCE_SETS) -> None:
+               rows: int = ROWS, slots: int = SLOTS) -> None:
         """Draws the header into a zeroed buffer of `size(...)` bytes; the magic comes last."""
-        sizes = (plan, sources, columns, rows, slots, limits, sets)
+        sizes = (plan, sources, columns, rows, slots)
         if len(memoryview(buffer)) != Memory.size(*sizes):
             raise ValueError(f"a buffer of {len(memoryview(buffer))} bytes, {Memory.size(*sizes)} are needed")
         _HEADER.pack_into(buffer, 0, b"", VERSION, _checksum(*sizes), *sizes)

@@ -165,7 +165,7 @@ class Host:
 
     def __init__(self, name: str, server: RedisServer, pace: Pace = QUICK, answer_s: float = ANSWER_S) -> None:
         self.static = Static(host_name=name, host_address="10.9.9.9", workers=2, redis=Redis(server))
-        sizes = Memory.sizes_of(65536, 65536, 1, 16, 64, 64, 16)
+        sizes = Memory.sizes_of(65536, 65536, 1, 16, 64)
         buffer = mmap.mmap(-1, Memory.size(*sizes))
         Memory.format(buffer, *sizes)
         self.memory = Memory(buffer)

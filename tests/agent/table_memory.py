@@ -11,7 +11,7 @@ from mesh.shared.slots import SLOT_STATE, key_of
 from workers.agent.states import EndpointState
 from workers.agent.table import Table
 
-SIZES = (1 << 16, 1 << 16, 4, 64, 64, 64, 16)
+SIZES = (1 << 16, 1 << 16, 4, 64, 64)
 A, B, C = (f"http://10.9.8.{number}:80" for number in (1, 2, 3))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mesh.errors import Place, Problem
-from mesh.model import Chain, Dynamic, EntryPoint, LoadBalancer, Middleware, Router, Server, Service, Static, Weighted
+from mesh.model import Dynamic, EntryPoint, LoadBalancer, Middleware, Router, Server, Service, Static, Weighted
 from mesh.providers.published import Published
 from workers.agent.api import default_entry_points, endpoints, entry_points, overview, rawdata
 from workers.agent.states import EndpointState
@@ -32,9 +32,9 @@ def test_where_no_entrypoint_is_marked_all_are_default():
 
 def test_a_middleware_shows_its_kind_and_who_uses_it():
     dynamic = Dynamic({"r@file": Router("r@file", "Host(`a`)", "s@file", middlewares=("m@file",))},
-                      middlewares={"m@file": Middleware("m@file", "chain", Chain(("x@file",)))})
+                      middlewares={"m@file": Middleware("m@file", "addPrefix", {"prefix": "/x"})})
     said = rawdata(dynamic, Published(), STATIC)["middlewares"]["m@file"]
-    assert (said["chain"], said["type"], said["usedBy"]) == ({"middlewares": ("x@file",)}, "chain", ["r@file"])
+    assert (said["addPrefix"], said["type"], said["usedBy"]) == ({"prefix": "/x"}, "addprefix", ["r@file"])
 
 
 def test_weighted_services_in_a_circle_are_still_told():

@@ -33,7 +33,7 @@ from workers.agent.states import EndpointState
 from workers.agent.store_link import RedisSeen
 from workers.report import Picture, look
 
-SIZES = (1 << 12, 1 << 12, 4, 64, 64, 64, 16)
+SIZES = (1 << 12, 1 << 12, 4, 64)
 NOTHING = Picture((0,) * FACT_WORDS)
 
 

@@ -10,21 +10,12 @@ from hypothesis import strategies as st
 
 from mesh.errors import Place
 from mesh.model import (
-    AdaptiveConcurrency,
-    Buffering,
-    Chain,
-    CircuitBreaker,
     Dynamic,
-    EndpointLimit,
-    InFlightReq,
     LoadBalancer,
     Middleware,
-    RateLimit,
-    Retry,
     Router,
     Server,
     Service,
-    SourceCriterion,
     Transport,
     Weighted,
 )
@@ -35,28 +26,19 @@ counts = st.integers(0, 2**31)
 seconds = st.floats(0, 1e6, allow_nan=False)
 texts = st.lists(words, max_size=3).map(tuple)
 places = st.builds(Place, words, counts, counts)
-sources = st.builds(SourceCriterion, words, words, counts, texts, counts)
-rates = st.builds(RateLimit, seconds, seconds, counts, sources, words, words, st.booleans())
-retries = st.builds(Retry, counts, statuses=st.lists(st.tuples(counts, counts), max_size=2).map(tuple))
-breakers = st.builds(CircuitBreaker, words, seconds, fallback_service=words, per_endpoint=st.booleans())
-endpoint_limits = st.builds(EndpointLimit, st.none() | rates, counts, counts, seconds)
-steps: st.SearchStrategy[Any] = st.one_of(rates, st.builds(InFlightReq, counts, sources), breakers, retries,
-                                          st.builds(Buffering, counts), st.builds(Chain, texts))
-servers = st.builds(Server, words, counts, st.booleans(), st.none() | endpoint_limits)
-balancers = st.builds(
-    LoadBalancer, servers=st.lists(servers, max_size=3).map(tuple), pass_host_header=st.booleans(), strategy=words,
-    transport=words, rate_limit=st.none() | rates, endpoint_limit=st.none() | endpoint_limits,
-    breaker=st.none() | breakers, retry=st.none() | retries,
-    adaptive=st.none() | st.builds(AdaptiveConcurrency, words, counts))
+options: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-2**53, 2**53) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3), max_leaves=6)
+servers = st.builds(Server, words, counts, st.booleans())
+balancers = st.builds(LoadBalancer, servers=st.lists(servers, max_size=3).map(tuple), pass_host_header=st.booleans(),
+                      strategy=words, transport=words)
 weighted = st.builds(Weighted, st.lists(st.tuples(words, counts), max_size=3).map(tuple))
 routers = st.builds(Router, words, words, words, texts, texts, st.integers(-2**63, 2**63 - 1), places)
 services = st.builds(Service, words, balancers | weighted, places)
-middlewares = st.builds(Middleware, words, words, steps, places)
+middlewares = st.builds(Middleware, words, words, st.dictionaries(words, options, max_size=3), places)
 transports = st.builds(Transport, words, words, st.booleans(), texts, counts, seconds, seconds, seconds, places)
 dynamics = st.builds(Dynamic, *(st.dictionaries(words, each, max_size=2)
-                                for each in (routers, services, middlewares, transports)),
-                     st.dictionaries(words, st.lists(counts, max_size=2).map(tuple), max_size=2),
-                     st.dictionaries(words, counts, max_size=2))
+                                for each in (routers, services, middlewares, transports)))
 
 
 WEB = Dynamic(routers={"web@file": Router("web@file", "Host(`a`)", "web@file")})

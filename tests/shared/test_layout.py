@@ -6,7 +6,7 @@ import pytest
 from mesh.shared.layout import FACT_WORDS, FACT_WORKERS, LayoutMismatch, Memory
 from mesh.shared.series import OVERFLOW
 
-SIZES = {"plan": 5000, "sources": 9000, "columns": 3, "rows": 20, "slots": 30, "limits": 4, "sets": 2}
+SIZES = {"plan": 5000, "sources": 9000, "columns": 3, "rows": 20, "slots": 30}
 
 
 def formatted() -> bytearray:
@@ -41,12 +41,12 @@ def test_capacities_are_at_least_what_was_asked_for():
     assert memory.plan.capacity >= 5000
     assert memory.sources.capacity >= 9000
     assert len(memory.columns) == 3
-    assert memory.sizes == (5000, 9000, 3, 20, 30, 4, 2)
+    assert memory.sizes == (5000, 9000, 3, 20, 30)
 
 
 @pytest.mark.parametrize("spoil, says", [
     (lambda buffer: buffer.__setitem__(0, 0), "no shared memory of hostmesh"),
-    (lambda buffer: buffer.__setitem__(8, 99), "layout version 99, this program reads version 3"),
+    (lambda buffer: buffer.__setitem__(8, 99), "layout version 99, this program reads version 2"),
     (lambda buffer: buffer.__setitem__(16, buffer[16] ^ 1), "another drawing"),
     (lambda buffer: buffer.__setitem__(40, 4), "another drawing"),
     (lambda buffer: buffer.extend(bytes(4096)), "where the header says"),

@@ -6,7 +6,6 @@ Floor 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -84,7 +83,7 @@ def rawdata(dynamic: Dynamic, said: Published, static: Static) -> dict[str, Any]
     defaults = default_entry_points(static)
     described: dict[str, dict[str, dict[str, Any]]] = {
         "routers": {name: _router(each, defaults) for name, each in dynamic.routers.items()},
-        "middlewares": {name: {each.kind: asdict(each.how), "type": each.kind.lower()}
+        "middlewares": {name: {each.kind: dict(each.options), "type": each.kind.lower()}
                         for name, each in dynamic.middlewares.items()},
         "services": {name: _service(each) for name, each in dynamic.services.items()}}
     answer: dict[str, Any] = {}

@@ -20,7 +20,6 @@ cdef class Outcome:
     cdef int origin_status          # received from the endpoint; 0: none
     cdef bint cut                   # the message to the client ended before its end
     cdef int retries                # tries beyond the first
-    cdef object limited_by          # mesh.limits.gate.Gate that refused it; None
     cdef int64_t began_at_us        # wall clock (since 1970) and
     cdef int64_t began_us           # CLOCK_MONOTONIC, when the first byte of the request was seen
     cdef int64_t duration_us        # until the last byte of the answer was handed to the kernel

@@ -18,7 +18,6 @@ cdef class Outcome:
         self.origin_status = 0
         self.cut = False
         self.retries = 0
-        self.limited_by = None
         self.began_at_us = 0
         self.began_us = 0
         self.duration_us = 0
