@@ -68,29 +68,32 @@ class Masters(SentinelConnectionPool):
 
     def __init__(self, *said: Any, **told: Any) -> None:
         super().__init__(*said, **told)
+        self._first: object = None
         self._ask_at = time.monotonic() + ASK_S
 
     def get_connection(self, *said: Any, **told: Any) -> Any:
         """To the master; what is idle at a former one is ended."""
-        self.look()
+        self.has_moved()
         return super().get_connection(*said, **told)
 
-    def look(self) -> object:
-        """The address of the master, as far as known; None before the first connection."""
+    def has_moved(self) -> bool:
+        """Whether another server is the master than at the first connection."""
+        if self._first is None:
+            self._first = self.master_address
         began = time.monotonic()
-        if self.master_address is not None and began >= self._ask_at:
+        if self._first is not None and began >= self._ask_at:
             # Sentinels that are away or undecided say nothing against the master that we have
             with suppress(RedisError, OSError):
                 self.get_master_address()
             now = time.monotonic()
             self._ask_at = now + max(ASK_S, 10 * (now - began))     # whoever waits for them in vain waits seldom
-        return self.master_address
+        return self.master_address != self._first
 
 
-def master_of(client: Any) -> object:
-    """Whatever tells the server to which this client should speak from another one; None where there is but one."""
+def has_moved(client: Any) -> bool:
+    """Whether Sentinels have made another server the master than this client has first spoken to."""
     pool = getattr(client, "connection_pool", None)
-    return pool.look() if isinstance(pool, Masters) else None
+    return isinstance(pool, Masters) and pool.has_moved()
 
 
 def with_password(server: RedisServer) -> RedisServer:

@@ -21,7 +21,7 @@ from mesh.model import RedisProvider
 from mesh.names import PRODUCT
 from mesh.providers.kv import NO_TEXT
 from mesh.providers.kv_quiet import News, Steady
-from workers.stores import client_of, master_of
+from workers.stores import client_of, has_moved
 
 POLL_S = 1.0            # between two looks where the store does not tell of changes
 TOLD_S = 5.0            # where it does: the safety net
@@ -47,7 +47,6 @@ class Store:
         self._prefix = f"{provider.root_key}/"
         self._client: Any = None
         self._asks: Any = None              # one connection that the store knows as ours
-        self._master: object = None         # whom it leads to, where Sentinels say that
         self._ear: Any = None               # where it tells of changes
         self._ear_id = 0
         self._attempt = 0                   # of several addresses, each has its turn
@@ -97,13 +96,12 @@ class Store:
         self._ear, self.is_told = None, False
 
     def _open(self) -> None:
-        if self._client is not None and master_of(self._client) != self._master:
+        if self._client is not None and has_moved(self._client):
             self.close()                    # the former master answers for a while, and hears of nothing any more
         if self._client is None:
             self._client = client_of(self._provider.server, ANSWER_S, self._attempt, text=False)
             self._attempt += 1
             self._asks = self._client if isinstance(self._client, RedisCluster) else self._client.client()
-            self._master = master_of(self._client)
         if not self._may_tell:
             return
         # a connection that was made anew under our hands is not followed any more, and nobody says so

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from mesh.model import RedisServer
 from mesh.names import PRODUCT
 from mesh.store.pace import Pace
-from workers.stores import ANSWER_S, client_of, master_of
+from workers.stores import ANSWER_S, client_of, has_moved
 
 MOST_CHARS = 200        # of an error's text in a line of the log
 AGAIN_S = 600.0         # a trouble that lasts is told again
@@ -85,7 +85,6 @@ class Link:
         self._server, self._pace, self._trouble = server, pace, trouble
         self._answer_s, self._clock = answer_s, clock
         self._client: Client | None = None
-        self._master: object = None
         self._failures = 0
         self._attempts = 0
         self._again = 0.0
@@ -96,9 +95,9 @@ class Link:
         if self._client is None:
             client = client_of(self._server, self._answer_s, self._attempts)
             client.ping()           # also because of SELECT, AUTH and TLS: whatever is wrong is seen here
-            self._client, self._master = client, master_of(client)
+            self._client = client
             self.life += 1
-        elif master_of(self._client) != self._master:
+        elif has_moved(self._client):
             raise ConnectionError("Sentinels have made another server the master")
         return self._client
 
