@@ -123,60 +123,6 @@ def test_a_megabyte_through_tls_is_whole(mesh: Mesh, nginx: Nginx, certificates:
         assert mesh.ask(f"/{1 << 20}").body == pattern(1 << 20)
 
 
-class InRecords:
-    """A TLS endpoint that answers each request with many small records, all in one send."""
-
-    def __init__(self, certificates: Certificates, body: bytes, record: int) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificates.certificate, certificates.key)
-        self.body, self.record = body, record
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-
-    def _serve(self) -> None:
-        with self.listener, self.listener.accept()[0] as client:
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            tls = self.context.wrap_bio(incoming, outgoing, server_side=True)
-            self._step(client, incoming, outgoing, tls.do_handshake)
-            while self._step(client, incoming, outgoing, lambda: tls.read(65536)):
-                tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.body))
-                for at in range(0, len(self.body), self.record):
-                    tls.write(self.body[at:at + self.record])
-                client.sendall(outgoing.read())
-
-    def _step(self, client: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO,
-              step: Callable[[], bytes | None]) -> bytes | None:
-        """Takes one step of TLS, with what it takes of the socket; b"" when that has ended."""
-        while True:
-            try:
-                done = step()
-                client.sendall(outgoing.read())
-                return done
-            except ssl.SSLWantReadError:
-                client.sendall(outgoing.read())
-                received = client.recv(65536)
-                if not received:
-                    return b""
-                incoming.write(received)
-
-    def __enter__(self) -> InRecords:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.listener.close()
-
-
-def test_an_answer_in_many_small_records_that_came_at_once_does_not_stand_still(
-        mesh: Mesh, certificates: Certificates) -> None:
-    """On a kept connection, the rest waited within TLS for an event that only new bytes would have brought."""
-    body = pattern(3000)
-    with InRecords(certificates, body, record=30) as endpoint:
-        mesh.edit("orders.yml", service(f"https://127.0.0.1:{endpoint.port}", rootCAs=[str(certificates.ca)]))
-        assert [mesh.ask("/", within_s=10).body for _ in range(3)] == [body, body, body]
-
-
 def test_a_plain_endpoint_behind_https_is_told_as_what_it_is(mesh: Mesh, tmp_path: Path) -> None:
     with Nginx(tmp_path / "plain") as plain:
         mesh.edit("orders.yml", service(f"https://127.0.0.1:{plain.port}", insecureSkipVerify=True))
@@ -234,6 +180,50 @@ class Scripted:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join(5)
+
+
+class InRecords(Scripted):
+    """The same for one connection, whose every answer comes in many small records, all in one send."""
+
+    def __init__(self, certificates: Certificates, body: bytes, record: int) -> None:
+        self.record = record
+        super().__init__(certificates, body, "records")
+
+    def _serve(self) -> None:
+        with self.listener.accept()[0] as self.client:
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = self.context.wrap_bio(incoming, outgoing, server_side=True)
+            self._step(incoming, outgoing, tls.do_handshake)
+            while self._step(incoming, outgoing, lambda: tls.read(65536)):
+                tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.says))
+                for at in range(0, len(self.says), self.record):
+                    tls.write(self.says[at:at + self.record])
+                self.client.sendall(outgoing.read())
+
+    def _step(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, step: Callable[[], bytes | None]) -> bytes | None:
+        """Takes one step of TLS, with what it takes of the socket; b"" when that has ended."""
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                done = step()
+                self.client.sendall(outgoing.read())
+                return done
+            self.client.sendall(outgoing.read())
+            if not (received := self.client.recv(65536)):
+                return b""
+            incoming.write(received)
+
+    def __exit__(self, *how: object) -> None:
+        self.client.shutdown(socket.SHUT_RDWR)
+        super().__exit__(*how)
+
+
+def test_an_answer_in_many_small_records_that_came_at_once_does_not_stand_still(
+        mesh: Mesh, certificates: Certificates) -> None:
+    """On a kept connection, the rest waited within TLS for an event that only new bytes would have brought."""
+    body = pattern(3000)
+    with InRecords(certificates, body, record=30) as endpoint:
+        mesh.edit("orders.yml", service(f"https://127.0.0.1:{endpoint.port}", rootCAs=[str(certificates.ca)]))
+        assert [mesh.ask("/", within_s=10).body for _ in range(3)] == [body, body, body]
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_537, 1 << 20])
