@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.bill import FEATURES
+from bench.bill import BASE, FEATURES
 from bench.figures import Column, Sample
 from bench.peers.ours import Ours
 from bench.rows import Bench, Row, under_wrk
@@ -20,7 +20,7 @@ FORMER = "HOSTMESH_FORMER"
 REST_S = 5.0
 BEFORE, PLAIN, WHOLE = "before the table", "now, wrr", "now, p2c and passive health"
 _OLDER = (BEFORE,) if FORMER in os.environ else ()
-SAID = {BEFORE: "100 routers", PLAIN: "100 routers", WHOLE: "+ p2c and passive health"}
+SAID = {BEFORE: BASE, PLAIN: BASE, WHOLE: "+ p2c and passive health"}
 
 
 class _Former(Ours):

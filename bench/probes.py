@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import Column, Sample
-from bench.peers.peer import Proxy
+from bench.peers.peer import Proxy, put
 from bench.processes import wait_until
 from bench.rows import Bench, Row, simple
 from bench.shapes import apart, full, half_of_nginx, steady
@@ -87,9 +87,7 @@ def _edit(proxy: Proxy, text: str) -> None:
         return
     memory = _memory(proxy)
     before = memory.plan.generation
-    new = file.with_name(f".{FILE}.new")
-    new.write_text(text)
-    new.rename(file)
+    put(file, text)
     wait_until(lambda: min(each.generation for each in look(memory).workers) > before, PROBED_S, "it is not served")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.machine import ROOT, free_port
-from bench.peers.peer import CATCH_ALL, Peer, Proxy, Wanted
+from bench.peers.peer import CATCH_ALL, Peer, Proxy, Wanted, put
 
 STATIC = """\
 host: {{name: bench, workers: {workers}}}
@@ -46,10 +46,8 @@ class Ours(Peer):
         return {"PYTHONPATH": str(ROOT)}
 
     def edit(self, proxy: Proxy, number: int) -> None:
-        file = proxy.directory / "conf.d" / "edited.yml"
-        new = file.with_name(".edited.new")
-        new.write_text(f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
-        new.rename(file)
+        put(proxy.directory / "conf.d" / "edited.yml",
+            f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
 
     def edited_host(self, number: int) -> str:
         return f"edit-{number}.example"

@@ -18,6 +18,13 @@ START_S = 60.0
 CATCH_ALL = ""          # as the host of a route: all requests
 
 
+def put(file: Path, text: str) -> None:
+    """Puts a file in place whole, as editors do."""
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(text)
+    new.rename(file)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """Requests for `host` go to these endpoints in turn ("127.0.0.1:8080")."""

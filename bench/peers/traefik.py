@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.peers.ours import dynamic
-from bench.peers.peer import Peer, Proxy, Wanted
+from bench.peers.peer import Peer, Proxy, Wanted, put
 
 STATIC = """\
 global: {{checkNewVersion: false, sendAnonymousUsage: false}}
@@ -33,10 +33,8 @@ class Traefik(Peer):
         return {"GOMAXPROCS": "1", "HOME": str(directory)}
 
     def edit(self, proxy: Proxy, number: int) -> None:
-        file = proxy.directory / "conf.d" / "edited.yml"
-        new = file.with_name(".edited.new")
-        new.write_text(f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
-        new.rename(file)
+        put(proxy.directory / "conf.d" / "edited.yml",
+            f"http: {{routers: {{edited: {{rule: 'Host(`edit-{number}.example`)', service: s0}}}}}}\n")
 
     def edited_host(self, number: int) -> str:
         return f"edit-{number}.example"
