@@ -50,6 +50,7 @@ PREDECESSOR_S = 10.0            # how long that of an agent that is gone may tak
 SURE_S = 1.0                    # an agent that was just killed may still look alive
 LOOK_S = 0.2
 _LONGEST_SOCKET = 107           # unix(7): sun_path
+_DEEPEST = 60                   # a directory where the socket may lie below one of our own
 _SERVERS = ("redis-server", "valkey-server")
 # Runs in between, because the kernel forgets the wish at a fork and keeps it at an exec.  Who was adopted before it
 # could say it leaves at once.
@@ -203,7 +204,10 @@ class Embedded:
         path = os.path.join(self._static.runtime_directory, SOCKET)
         if len(os.fsencode(path)) <= _LONGEST_SOCKET:
             return path
-        self._made = self._made or tempfile.mkdtemp(prefix=f"{PRODUCT}-redis-")
+        if not self._made:
+            place = tempfile.gettempdir()           # TMPDIR may lie as deep
+            self._made = tempfile.mkdtemp(prefix=f"{PRODUCT}-redis-",
+                                          dir=place if len(os.fsencode(place)) <= _DEEPEST else "/tmp")
         return os.path.join(self._made, SOCKET)
 
     def _spawn(self, program: str, place: Place) -> tuple[subprocess.Popen[bytes], RedisServer]:
